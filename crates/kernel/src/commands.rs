@@ -1,0 +1,153 @@
+//! From a command's name and JSON body to its type, and what to say when that fails.
+
+use serde::de::DeserializeOwned;
+
+/// The commands of one context, known by name; made by [`commands!`](crate::commands!).
+pub trait Commands: Sized + Send + 'static {
+    /// Every command's name, as it stands in URLs.
+    const NAMES: &'static [&'static str];
+
+    /// Reads a command from its JSON body; `None` where no command has that name.
+    ///
+    /// # Errors
+    /// [`Malformed`], which points at the member that is wrong.
+    fn decode(name: &str, body: &[u8]) -> Option<Result<Self, Malformed>>;
+}
+
+/// A body that is not what its command takes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{trouble} at `{pointer}`")]
+pub struct Malformed {
+    /// Where: a JSON pointer (RFC 6901) into the body, empty for the whole.
+    pub pointer: String,
+    /// What is wrong, as a clause.
+    pub trouble: String,
+}
+
+/// Reads a JSON body and, where it fails, tells which member is wrong.
+///
+/// # Errors
+/// [`Malformed`] with a pointer and the trouble.
+pub fn read_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, Malformed> {
+    // The plain reader is twice as fast as the one that keeps track of the path.
+    if let Ok(value) = serde_json::from_slice(body) {
+        return Ok(value);
+    }
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| Malformed {
+        pointer: pointer(error.path()),
+        trouble: error.inner().to_string(),
+    })?;
+    reader.end().map_err(|error| Malformed {
+        pointer: String::new(),
+        trouble: error.to_string(),
+    })?;
+    Ok(value)
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut pointer = String::new();
+    for segment in path.iter() {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } => {
+                pointer.push('/');
+                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+            }
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    pointer
+}
+
+/// Declares the commands of a context, each with the name it has in URLs.
+///
+/// ```
+/// #[derive(Debug, serde::Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// pub struct Rename { name: String }
+///
+/// foldline_kernel::commands! {
+///     /// What a boat can be asked to do.
+///     #[derive(Debug)]
+///     pub enum BoatCommand {
+///         "rename" => Rename(Rename),
+///     }
+/// }
+///
+/// use foldline_kernel::Commands;
+/// let wrong = BoatCommand::decode("rename", br#"{"name": 7}"#).unwrap().unwrap_err();
+/// assert_eq!(wrong.pointer, "/name");
+/// ```
+#[macro_export]
+macro_rules! commands {
+    (
+        $(#[$meta:meta])*
+        $vis:vis enum $name:ident { $($text:literal => $variant:ident($body:ty)),+ $(,)? }
+    ) => {
+        $(#[$meta])*
+        $vis enum $name {
+            $(#[doc = concat!("The command `", $text, "`.")] $variant($body)),+
+        }
+
+        impl $crate::Commands for $name {
+            const NAMES: &'static [&'static str] = &[$($text),+];
+
+            fn decode(name: &str, body: &[u8]) -> Option<Result<Self, $crate::Malformed>> {
+                match name {
+                    $($text => Some($crate::commands::read_body(body).map(Self::$variant)),)+
+                    _ => None,
+                }
+            }
+        }
+
+        $(
+            impl From<$body> for $name {
+                fn from(body: $body) -> Self {
+                    Self::$variant(body)
+                }
+            }
+        )+
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Line {
+        quantity: u32,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Place {
+        lines: Vec<Line>,
+    }
+
+    #[test]
+    fn a_malformed_body_is_pointed_at() {
+        for (body, pointer) in [
+            (
+                r#"{"lines":[{"quantity":1},{"quantity":"two"}]}"#,
+                "/lines/1/quantity",
+            ),
+            (
+                r#"{"lines":[{"quantity":99999999999}]}"#,
+                "/lines/0/quantity",
+            ),
+            (r#"{"lines":[{"quantity":-1}]}"#, "/lines/0/quantity"),
+            (r#"{"lines":[{"quantity":1,"qty":2}]}"#, "/lines/0/qty"),
+            (r#"{"lines":"#, "/lines"),
+            ("[]x", ""),
+        ] {
+            let wrong = read_body::<Place>(body.as_bytes()).unwrap_err();
+            assert_eq!(wrong.pointer, pointer, "{body}: {wrong}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Points in time, in whole microseconds.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// A point in time: microseconds since 1970-01-01T00:00:00Z, from year 0 to year 9999.
+///
+/// Written as RFC 3339 in UTC with six digits of a second, so that its text sorts as it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Timestamp(i64);
+
+/// A text or number that is no point in time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no time: one looks like `2026-11-21T20:16:49.123456Z` (RFC 3339)")]
+pub struct InvalidTimestamp(String);
+
+impl Timestamp {
+    const MICROS_MIN: i64 = -62_167_219_200_000_000;
+    const MICROS_MAX: i64 = 253_402_300_799_999_999;
+
+    /// Makes a time of microseconds since 1970.
+    ///
+    /// # Errors
+    /// When it lies outside the years 0 to 9999.
+    pub fn from_micros(micros: i64) -> Result<Self, InvalidTimestamp> {
+        if (Self::MICROS_MIN..=Self::MICROS_MAX).contains(&micros) {
+            Ok(Self(micros))
+        } else {
+            Err(InvalidTimestamp(micros.to_string()))
+        }
+    }
+
+    /// Returns the microseconds since 1970.
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// Returns the month in UTC as `2018-01`.
+    pub fn month(self) -> String {
+        let (year, month, _) = civil(self.0.div_euclid(86_400_000_000));
+        format!("{year:04}-{month:02}")
+    }
+}
+
+/// Days since 1970 to (year, month, day), after Howard Hinnant's `civil_from_days`
+/// (<https://howardhinnant.github.io/date_algorithms.html>).
+fn civil(days: i64) -> (i64, i64, i64) {
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let doe = z.rem_euclid(146_097);
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 };
+    let year = yoe + era * 400 + i64::from(month <= 2);
+    (year, month, doy - (153 * mp + 2) / 5 + 1)
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (days, rest) = (
+            self.0.div_euclid(86_400_000_000),
+            self.0.rem_euclid(86_400_000_000),
+        );
+        let (year, month, day) = civil(days);
+        let (seconds, micros) = (rest / 1_000_000, rest % 1_000_000);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{micros:06}Z",
+            seconds / 3600,
+            seconds / 60 % 60,
+            seconds % 60,
+        )
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = || InvalidTimestamp(text.into());
+        let time: jiff::Timestamp = text.parse().map_err(|_| invalid())?;
+        Self::from_micros(time.as_microsecond()).map_err(|_| invalid())
+    }
+}
+
+impl TryFrom<String> for Timestamp {
+    type Error = InvalidTimestamp;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Timestamp> for String {
+    fn from(time: Timestamp) -> Self {
+        time.to_string()
+    }
+}
+
+impl From<std::time::SystemTime> for Timestamp {
+    fn from(time: std::time::SystemTime) -> Self {
+        let micros = match time.duration_since(std::time::UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_micros()).unwrap_or(Self::MICROS_MAX),
+            Err(before) => -i64::try_from(before.duration().as_micros()).unwrap_or(i64::MAX),
+        };
+        Self(micros.clamp(Self::MICROS_MIN, Self::MICROS_MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_with_six_digits_and_read_in_any_offset() {
+        let time: Timestamp = "2018-01-31T22:30:00.5-03:00".parse().unwrap();
+        assert_eq!(time.to_string(), "2018-02-01T01:30:00.500000Z");
+        assert_eq!(time.month(), "2018-02");
+        assert_eq!(
+            "1969-12-31T23:59:59.999999Z"
+                .parse::<Timestamp>()
+                .unwrap()
+                .micros(),
+            -1
+        );
+        assert!("2018-01-31".parse::<Timestamp>().is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn text_and_back_is_the_same(micros in Timestamp::MICROS_MIN..=Timestamp::MICROS_MAX) {
+            let time = Timestamp::from_micros(micros).unwrap();
+            proptest::prop_assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
+        }
+    }
+}
