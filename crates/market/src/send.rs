@@ -56,7 +56,14 @@ impl Command {
         let (context, name) = action.route();
         let key = format!("{source}:{name}:{what}");
         debug_assert!(key.len() <= 128, "a node takes keys of at most 128 bytes");
-        Self { user, context, name, key, time, body: action.to_json() }
+        Self {
+            user,
+            context,
+            name,
+            key,
+            time,
+            body: action.to_json(),
+        }
     }
 }
 

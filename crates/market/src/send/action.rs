@@ -30,7 +30,13 @@ pub(crate) enum Action {
     /// The order cannot be fulfilled.
     MarkUnavailable { order_id: Uuid },
     /// The buyer pays, in whole or in part.
-    Capture { payment_id: Uuid, order_id: Uuid, method: String, installments: u32, amount_cents: i64 },
+    Capture {
+        payment_id: Uuid,
+        order_id: Uuid,
+        method: String,
+        installments: u32,
+        amount_cents: i64,
+    },
     /// The buyer gets money back.
     Refund { payment_id: Uuid, amount_cents: i64 },
     /// The buyer says what they think of the order.
@@ -88,7 +94,7 @@ pub(crate) struct Line {
 pub(crate) struct Write {
     pub(crate) review_id: Uuid,
     pub(crate) order_id: Uuid,
-    pub(crate) score: u8,
+    pub(crate) score: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) title: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

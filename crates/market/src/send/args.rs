@@ -10,7 +10,12 @@ use super::SendError;
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct SendArgs {
     /// Where the node listens
-    #[arg(long, value_name = "URL", env = "FOLDLINE_URL", default_value = "http://127.0.0.1:7373")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "FOLDLINE_URL",
+        default_value = "http://127.0.0.1:7373"
+    )]
     pub(crate) url: String,
 
     /// Print the summary as one line of JSON, and nothing else
@@ -30,7 +35,10 @@ pub(crate) struct SendArgs {
 impl SendArgs {
     /// The node's address without a slash at its end; refuses what cannot be one.
     pub(crate) fn base(&self) -> Result<String, SendError> {
-        let bad = |why: &str| SendError::BadUrl { url: self.url.clone(), why: why.to_owned() };
+        let bad = |why: &str| SendError::BadUrl {
+            url: self.url.clone(),
+            why: why.to_owned(),
+        };
         let url = Url::parse(&self.url).map_err(|error| bad(&error.to_string()))?;
         if url.scheme() != "http" {
             return Err(bad("only http:// is spoken here"));

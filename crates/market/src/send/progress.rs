@@ -41,7 +41,10 @@ async fn show_lines(tally: &Tally, total: u64) {
     ticks.tick().await;
     loop {
         ticks.tick().await;
-        eprintln!("{}", line(tally.sent(), total, tally.elapsed(), tally.trouble()));
+        eprintln!(
+            "{}",
+            line(tally.sent(), total, tally.elapsed(), tally.trouble())
+        );
     }
 }
 
@@ -58,8 +61,13 @@ fn line(sent: u64, total: u64, elapsed: Duration, trouble: Option<String>) -> St
         rate if rate > 0.0 => format!("{:.0} s left", total.saturating_sub(sent) as f64 / rate),
         _ => "time left unknown".to_owned(),
     };
-    let trouble = trouble.map(|why| format!("; waiting: {why}")).unwrap_or_default();
-    format!("{done} of {all} sent, {} a second, {left}{trouble}", grouped(rate as u64))
+    let trouble = trouble
+        .map(|why| format!("; waiting: {why}"))
+        .unwrap_or_default();
+    format!(
+        "{done} of {all} sent, {} a second, {left}{trouble}",
+        grouped(rate as u64)
+    )
 }
 
 /// Takes the bar off the screen however the run ends.
@@ -78,7 +86,10 @@ mod tests {
     #[test]
     fn a_line_says_how_far_how_fast_and_how_long() {
         let at = Duration::from_secs(5);
-        assert_eq!(line(5_000, 126_533, at, None), "5,000 of 126,533 sent, 1,000 a second, 122 s left");
+        assert_eq!(
+            line(5_000, 126_533, at, None),
+            "5,000 of 126,533 sent, 1,000 a second, 122 s left"
+        );
         assert_eq!(
             line(0, 10, at, Some("connection refused".into())),
             "0 of 10 sent, 0 a second, time left unknown; waiting: connection refused"

@@ -43,13 +43,17 @@ pub(crate) enum SendError {
         "the node does not take {what}: {problem}; no command of this user was sent after it, \
          and running again is harmless"
     )]
-    Wrong { what: String, status: u16, problem: String },
+    Wrong { what: String, problem: String },
     /// Nothing was answered for longer than the caller wants to wait.
     #[error(
         "no answer for {seconds} s, last to {what} ({why}); is a node running? Start one with \
          `cargo run --release` and run this again: it goes on where it stopped"
     )]
-    OutOfPatience { what: String, why: String, seconds: u64 },
+    OutOfPatience {
+        what: String,
+        why: String,
+        seconds: u64,
+    },
 }
 
 /// Sends `commands` and reports what came of them; ends early once `interrupt` is ready.
@@ -77,7 +81,10 @@ pub(crate) async fn send(
         ended = drive(&run, args.concurrency, interrupt) => ended,
         () = shown => unreachable!("the progress is shown until it is dropped"),
     };
-    Ok(Report { summary: run.tally.summary(), ended })
+    Ok(Report {
+        summary: run.tally.summary(),
+        ended,
+    })
 }
 
 fn client() -> Client {
@@ -93,12 +100,17 @@ fn client() -> Client {
 /// Makes sure that somebody answers, whatever the answer is: a node that is still opening its
 /// lanes is worth waiting for, one that does not exist is not.
 async fn greet(client: &Client, base: &str) -> Result<(), SendError> {
-    let greeting = client.get(format!("{base}/healthz")).timeout(CONNECT_MAX).send().await;
+    let greeting = client
+        .get(format!("{base}/healthz"))
+        .timeout(CONNECT_MAX)
+        .send()
+        .await;
     match greeting {
         Ok(_) => Ok(()),
-        Err(error) => {
-            Err(SendError::NothingListens { url: base.to_owned(), why: innermost(&error) })
-        }
+        Err(error) => Err(SendError::NothingListens {
+            url: base.to_owned(),
+            why: innermost(&error),
+        }),
     }
 }
 
@@ -170,7 +182,10 @@ impl Run {
     }
 
     fn next_user(&self) -> Option<Vec<Command>> {
-        self.users.lock().unwrap_or_else(PoisonError::into_inner).next()
+        self.users
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next()
     }
 
     /// Sends one command until it is settled; `None` if the run was stopped meanwhile.
@@ -179,8 +194,11 @@ impl Run {
         loop {
             let (why, after) = match self.attempt(command).await {
                 Ok(Reply::Settled(answer)) => return Ok(Some(answer)),
-                Ok(Reply::Wrong { status, problem }) => {
-                    return Err(SendError::Wrong { what: describe(command), status, problem });
+                Ok(Reply::Wrong { problem }) => {
+                    return Err(SendError::Wrong {
+                        what: describe(command),
+                        problem,
+                    });
                 }
                 Ok(Reply::Later { why, after }) => (why, after),
                 // Whether the command was taken is unknown; its key settles it.
@@ -191,7 +209,10 @@ impl Run {
                 let (what, seconds) = (describe(command), self.patience.as_secs());
                 return Err(SendError::OutOfPatience { what, why, seconds });
             };
-            if self.stopped_within(after.unwrap_or(backoff).min(left)).await {
+            if self
+                .stopped_within(after.unwrap_or(backoff).min(left))
+                .await
+            {
                 return Ok(None);
             }
             backoff = (backoff * 2).min(BACKOFF_MAX);
@@ -203,7 +224,14 @@ impl Run {
     }
 
     async fn post(&self, command: &Command) -> reqwest::Result<Response> {
-        let Command { user, context, name, key, time, body } = command;
+        let Command {
+            user,
+            context,
+            name,
+            key,
+            time,
+            body,
+        } = command;
         self.client
             .post(format!("{}/v1/users/{user}/{context}/{name}", self.base))
             .header(CONTENT_TYPE, "application/json")
@@ -226,7 +254,13 @@ impl Run {
 }
 
 fn describe(command: &Command) -> String {
-    let Command { user, context, name, key, .. } = command;
+    let Command {
+        user,
+        context,
+        name,
+        key,
+        ..
+    } = command;
     format!("{context}/{name} of user {user} (key {key})")
 }
 

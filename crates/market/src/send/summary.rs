@@ -73,7 +73,11 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rate = if self.seconds > 0.0 { self.sent as f64 / self.seconds } else { 0.0 };
+        let rate = if self.seconds > 0.0 {
+            self.sent as f64 / self.seconds
+        } else {
+            0.0
+        };
         let (seconds, rate) = (self.seconds, grouped(rate as u64));
         let refused: u64 = self.refused.values().sum();
         row(f, "sent", self.sent)?;
@@ -105,9 +109,18 @@ mod tests {
     use super::*;
 
     fn summary() -> Summary {
-        let refused = [("unknown-order".to_owned(), 458), ("order-without-lines".to_owned(), 118)];
+        let refused = [
+            ("unknown-order".to_owned(), 458),
+            ("order-without-lines".to_owned(), 118),
+        ];
         let refused = refused.into_iter().collect();
-        Summary { sent: 126_533, accepted: 125_957, already_known: 0, refused, seconds: 12.5 }
+        Summary {
+            sent: 126_533,
+            accepted: 125_957,
+            already_known: 0,
+            refused,
+            seconds: 12.5,
+        }
     }
 
     #[test]
@@ -121,8 +134,15 @@ mod tests {
     #[test]
     fn the_table_names_every_refusal() {
         let table = summary().to_string();
-        assert!(table.contains("126,533   in 12.5 s, 10,122 a second"), "{table}");
+        assert!(
+            table.contains("126,533   in 12.5 s, 10,122 a second"),
+            "{table}"
+        );
         assert!(table.contains("  order-without-lines"), "{table}");
-        assert!(table.lines().any(|line| line.starts_with("refused") && line.ends_with("576")));
+        assert!(
+            table
+                .lines()
+                .any(|line| line.starts_with("refused") && line.ends_with("576"))
+        );
     }
 }

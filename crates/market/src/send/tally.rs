@@ -52,7 +52,8 @@ impl Tally {
                 *lock(&self.refused).entry(code).or_default() += 1;
             }
         }
-        self.answered_ms.fetch_max(self.started.elapsed().as_millis() as u64, Relaxed);
+        self.answered_ms
+            .fetch_max(self.started.elapsed().as_millis() as u64, Relaxed);
         self.troubled.store(false, Relaxed);
     }
 
@@ -64,7 +65,9 @@ impl Tally {
 
     /// Why nothing moves, if nothing does.
     pub(super) fn trouble(&self) -> Option<String> {
-        self.troubled.load(Relaxed).then(|| lock(&self.trouble).clone())
+        self.troubled
+            .load(Relaxed)
+            .then(|| lock(&self.trouble).clone())
     }
 
     /// How many commands were answered so far.
@@ -98,5 +101,7 @@ impl Tally {
 
 /// The figures are whole after every step, so a panic elsewhere does not spoil them.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
