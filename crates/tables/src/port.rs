@@ -1,0 +1,345 @@
+//! The tables port: what every store of rows promises.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use foldline_kernel::{Checkpoint, Lane, LaneSequence, LogId, Position, UserId};
+use foldline_read_model::{Change, Model, OrderTerm, Revision, RowKey, RowValues, Value};
+use serde::{Deserialize, Serialize};
+
+/// A store of read models: derived state, every generation of which can be dropped and rebuilt.
+///
+/// A generation is one built copy of a read model in tables of its own. The *registry* has one
+/// row per generation and says which one serves; switching changes that row and nothing else, so
+/// readers never wait for a rename.
+#[async_trait]
+pub trait Tables: Send + Sync + 'static {
+    /// Returns every generation of a read model that has not been retired, oldest first.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    async fn generations(&self, model: &str) -> Result<Vec<Generation>, TableError>;
+
+    /// Makes the tables of a new generation, empty and in state [`GenerationState::Building`].
+    ///
+    /// # Errors
+    /// [`TableError`].
+    async fn create(&self, model: &Arc<Model>, log_id: LogId) -> Result<Generation, TableError>;
+
+    /// Makes a generation the one that serves; the one that served becomes
+    /// [`GenerationState::Previous`]. Atomic: readers see the one or the other.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    async fn switch(&self, model: &str, to: GenerationNumber) -> Result<(), TableError>;
+
+    /// Drops the tables of a generation that does not serve, and its registry row.
+    ///
+    /// # Errors
+    /// [`TableError`]; the serving generation is refused.
+    async fn retire(&self, model: &str, generation: GenerationNumber) -> Result<(), TableError>;
+
+    /// Opens a generation for writing.
+    ///
+    /// Several writers may be open, in several processes; the checkpoints fence them.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    async fn writer(
+        &self,
+        model: &Arc<Model>,
+        generation: GenerationNumber,
+    ) -> Result<Box<dyn TableWriter>, TableError>;
+
+    /// Opens a generation for reading, with a role that can only select.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    async fn reader(
+        &self,
+        model: &Arc<Model>,
+        generation: GenerationNumber,
+    ) -> Result<Arc<dyn TableReader>, TableError>;
+}
+
+/// Writes the rows of one generation.
+#[async_trait]
+pub trait TableWriter: Send {
+    /// Returns the checkpoints and parked users as they stand.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    async fn absorbed(&mut self) -> Result<Absorbed, TableError>;
+
+    /// Commits a batch: rows, checkpoints and parked users in one transaction, the checkpoints
+    /// moved first and only from the value this writer last saw.
+    ///
+    /// On success the batch has had exactly one effect; on every error it has had none, save
+    /// [`CommitError::Unknown`], after which [`Self::absorbed`] tells.
+    ///
+    /// # Errors
+    /// [`CommitError`].
+    async fn commit(&mut self, batch: &Batch) -> Result<(), CommitError>;
+
+    /// Makes a generation that was loaded in bulk fit for reading: indexes, statistics, sync.
+    /// Idempotent.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    async fn finish_loading(&mut self) -> Result<(), TableError>;
+}
+
+/// Reads the rows of one generation. It never writes.
+#[async_trait]
+pub trait TableReader: Send + Sync {
+    /// Returns the checkpoints and parked users as they stand.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    async fn absorbed(&self) -> Result<Absorbed, TableError>;
+
+    /// Selects rows, and what had been absorbed before they were read.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    async fn select(&self, select: &Select) -> Result<Selected, TableError>;
+
+    /// Begins a pass over all rows in key order, as of one point: rows and checkpoints of one
+    /// snapshot. Hidden columns and rows that do not show are included.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    async fn snapshot(&self) -> Result<Box<dyn TableSnapshot>, TableError>;
+
+    /// Counts the rows that show.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    async fn count(&self) -> Result<u64, TableError>;
+}
+
+/// A pass over all rows of one snapshot.
+#[async_trait]
+pub trait TableSnapshot: Send {
+    /// Returns what the snapshot has absorbed.
+    fn absorbed(&self) -> &Absorbed;
+
+    /// Returns up to `limit` further rows in ascending order of their keys (by [`Value`]'s order,
+    /// whatever the clustering order); empty at the end.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    async fn next_rows(&mut self, limit: usize) -> Result<Vec<(RowKey, RowValues)>, TableError>;
+}
+
+/// The number of a generation of one read model, from 1; never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct GenerationNumber(pub u32);
+
+impl std::fmt::Display for GenerationNumber {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One built copy of a read model, as the registry knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generation {
+    /// The read model's name.
+    pub model: String,
+    /// Its number.
+    pub number: GenerationNumber,
+    /// The rules it was built by.
+    pub revision: Revision,
+    /// The definition it was built by, as TOML, so that it can still be followed and read after
+    /// its file has changed.
+    pub definition: String,
+    /// The log it was built from.
+    pub log_id: LogId,
+    /// Whether it serves.
+    pub state: GenerationState,
+}
+
+/// What a generation is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GenerationState {
+    /// It is being built beside the serving one.
+    Building,
+    /// Queries read it.
+    Serving,
+    /// It served before, and is still followed so that one can go back to it.
+    Previous,
+}
+
+/// What a generation has absorbed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Absorbed {
+    /// One checkpoint per lane that has one.
+    pub checkpoints: Vec<Checkpoint>,
+    /// The users it holds back.
+    pub parked: Vec<Parked>,
+}
+
+impl Absorbed {
+    /// Returns the checkpoint of a lane.
+    pub fn lane(&self, lane: Lane) -> Option<&Checkpoint> {
+        self.checkpoints
+            .iter()
+            .find(|checkpoint| checkpoint.lane == lane)
+    }
+}
+
+/// A user whom a generation holds back from a position on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// The user.
+    pub user: UserId,
+    /// The user's lane.
+    pub lane: Lane,
+    /// The first event that could not be applied.
+    pub position: Position,
+    /// That event's lane sequence.
+    pub lane_sequence: LaneSequence,
+    /// Why.
+    pub reason: String,
+}
+
+/// What one commit writes.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Per lane: the lane sequence this writer last saw there (the fence), and the new place.
+    pub checkpoints: Vec<(LaneSequence, Checkpoint)>,
+    /// One change per row, sorted by key, no key twice.
+    pub rows: Vec<(RowKey, Change)>,
+    /// Users that are held back from now on.
+    pub parked: Vec<Parked>,
+}
+
+/// What a query reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Select {
+    /// What every row must have.
+    pub conditions: Vec<Condition>,
+    /// The words that must all be in one of the searched columns: per query `text` list.
+    pub words: Option<Words>,
+    /// A total order; on wide tables the clustering order.
+    pub order: Vec<OrderTerm>,
+    /// Continue after the row with these values of the order's terms.
+    pub after: Option<Vec<OrderValue>>,
+    /// The most rows to return.
+    pub limit: u32,
+    /// Whether rows are held to `Model::present`.
+    pub present_only: bool,
+}
+
+/// The value of one order term in one row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OrderValue {
+    /// A column's.
+    Column(Value),
+    /// A derived value's; `None` is null.
+    Derived(Option<f64>),
+}
+
+/// A condition on one column.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Condition {
+    /// The column equals the value (which is not null).
+    Eq(usize, Value),
+    /// The column is at least the value.
+    AtLeast(usize, Value),
+    /// The column is at most the value.
+    AtMost(usize, Value),
+}
+
+/// Words that must all occur, folded as `foldline_read_model` folds them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// The columns that are searched together.
+    pub columns: Vec<usize>,
+    /// The words.
+    pub words: Vec<String>,
+}
+
+/// The rows of one selection.
+#[derive(Clone, Debug, Default)]
+pub struct Selected {
+    /// What had been absorbed when they were read, or before.
+    pub absorbed: Absorbed,
+    /// The rows, in the order asked for: every column of the model, by index.
+    pub rows: Vec<Vec<Value>>,
+}
+
+/// The source of an error, for logs.
+pub type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// The store cannot be reached or is busy; try again later.
+    #[error("cannot {operation} now")]
+    Unavailable {
+        /// What was tried, such as `read the rows of order g3`.
+        operation: String,
+        /// Why.
+        source: Source,
+    },
+    /// The generation is not there (any more): it has been retired.
+    #[error("the read model `{model}` has no generation {generation}")]
+    NoGeneration {
+        /// The read model.
+        model: String,
+        /// The generation asked for.
+        generation: GenerationNumber,
+    },
+    /// What is stored breaks an invariant.
+    #[error("cannot {operation}: {trouble}")]
+    Corrupt {
+        /// What was tried.
+        operation: String,
+        /// What is broken, and the way out.
+        trouble: String,
+    },
+}
+
+/// Why a batch was not committed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Another writer has moved a checkpoint; step down.
+    #[error("another projector has moved the checkpoint of lane {lane} of `{model}`")]
+    Fenced {
+        /// The read model.
+        model: String,
+        /// The lane.
+        lane: Lane,
+    },
+    /// A sum leaves its range, or might: apply the events one by one; the one that still fails
+    /// parks its user.
+    #[error("a sum of `{model}` overflows: {overflow}")]
+    Overflow {
+        /// The read model.
+        model: String,
+        /// The row.
+        key: RowKey,
+        /// The column.
+        overflow: foldline_read_model::Overflow,
+    },
+    /// Whether the batch was committed is unknown; [`TableWriter::absorbed`] tells.
+    #[error("the outcome of a commit to `{model}` is unknown")]
+    Unknown {
+        /// The read model.
+        model: String,
+        /// Why.
+        source: Source,
+    },
+    /// Certainly nothing was committed; try again.
+    #[error("`{model}` takes no commit now")]
+    Unavailable {
+        /// The read model.
+        model: String,
+        /// Why.
+        source: Source,
+    },
+}
