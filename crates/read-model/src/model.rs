@@ -13,6 +13,9 @@ pub struct Model {
     pub name: Arc<str>,
     /// The hash of its rules: another revision is another table, built anew.
     pub revision: Revision,
+    /// The definition it was made of, as TOML: a store keeps it with each generation, so that an
+    /// older one can still be followed and read after the file has changed.
+    pub definition: Arc<str>,
     /// Which kind of store it belongs on.
     pub table: TableKind,
     /// Whether a row belongs to one user.
