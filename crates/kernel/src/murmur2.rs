@@ -33,8 +33,7 @@ pub fn murmur2(data: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    /// Vectors of Kafka's `UtilsTest.testMurmur2`, and of `murmur2` run on user ids by the Java
-    /// client 4.1.
+    /// Vectors of Kafka's `UtilsTest.testMurmur2`.
     #[test]
     fn the_vectors_of_the_java_client_hold() {
         for (key, hash) in [
@@ -49,6 +48,29 @@ mod tests {
         ] {
             assert_eq!(murmur2(key.as_bytes()) as i32, hash, "{key}");
         }
-        assert_eq!(murmur2(&[b'a', b'b', b'c']) as i32, 479_470_107);
+        assert_eq!(murmur2(b"abc") as i32, 479_470_107);
+    }
+
+    /// Computed with `Utils.murmur2` of `org.apache.kafka:kafka-clients:4.1.0`: every length of
+    /// the rest, a byte above 127, and keys as they are in the log.
+    #[test]
+    fn further_values_of_the_java_client_hold() {
+        for (key, hash) in [
+            ("", 275_646_681_i32),
+            ("a", -1_563_381_124),
+            ("ab", 316_155_434),
+            ("abcd", -1_323_649_548),
+            ("é", 186_971_271),
+            ("00000000-0000-0000-0000-000000000000", 713_427_837),
+            ("ffffffff-ffff-ffff-ffff-ffffffffffff", -359_870_222),
+            ("0115e600-0000-4000-8000-000000000001", -1_571_836_485),
+            ("861eff47-11a5-42e1-ba55-e3b7aac6c55e", -1_264_832_980),
+            ("b49fbf55-9b40-4b27-aeb2-2d81e3c25f60", 2_095_118_975),
+            ("9ef432eb-6251-2973-04e7-6186b10a928d", -1_588_683_300),
+            ("019a7f3e-5c1d-7b2a-8e4f-0a1b2c3d4e5f", 260_513_296),
+            ("7c396fd4-830f-b042-20f7-54e42b4e5bff", -850_702_529),
+        ] {
+            assert_eq!(murmur2(key.as_bytes()) as i32, hash, "{key}");
+        }
     }
 }

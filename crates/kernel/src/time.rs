@@ -1,6 +1,6 @@
 //! Points in time, in whole microseconds.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +107,21 @@ impl From<std::time::SystemTime> for Timestamp {
             Err(before) => -i64::try_from(before.duration().as_micros()).unwrap_or(i64::MAX),
         };
         Self(micros.clamp(Self::MICROS_MIN, Self::MICROS_MAX))
+    }
+}
+
+/// The text form; schemas show it in place, since it is no shape of its own.
+impl schemars::JsonSchema for Timestamp {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Timestamp".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "format": "date-time" })
     }
 }
 

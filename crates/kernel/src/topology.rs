@@ -88,6 +88,24 @@ mod tests {
         assert!(topology(0).is_err() && topology(6).is_err() && topology(2048).is_err());
     }
 
+    /// Partitions as `org.apache.kafka:kafka-clients:4.1.0` chooses them for these keys.
+    #[test]
+    fn a_user_has_the_lane_that_a_java_client_would_choose() {
+        let (eight, sixty_four) = (topology(8).unwrap(), topology(64).unwrap());
+        for (user, of_eight, of_sixty_four) in [
+            ("00000000-0000-0000-0000-000000000000", 5, 61),
+            ("ffffffff-ffff-ffff-ffff-ffffffffffff", 2, 50),
+            ("861eff47-11a5-42e1-ba55-e3b7aac6c55e", 4, 44),
+            ("b49fbf55-9b40-4b27-aeb2-2d81e3c25f60", 7, 63),
+            ("9ef432eb-6251-2973-04e7-6186b10a928d", 4, 28),
+            ("019a7f3e-5c1d-7b2a-8e4f-0a1b2c3d4e5f", 0, 16),
+        ] {
+            let user = user.parse().unwrap();
+            assert_eq!(eight.lane_of(user), Lane(of_eight), "{user}");
+            assert_eq!(sixty_four.lane_of(user), Lane(of_sixty_four), "{user}");
+        }
+    }
+
     #[test]
     fn doubling_the_lanes_splits_each_into_two() {
         let (eight, sixteen) = (topology(8).unwrap(), topology(16).unwrap());
