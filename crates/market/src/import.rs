@@ -54,12 +54,6 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
         let (count, url) = (commands.len(), &args.url);
         eprintln!("{count} commands from {} to {url}", dir.display());
     }
-    let interrupt = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            // No signals on this system: nobody can interrupt this way.
-            std::future::pending::<()>().await;
-        }
-    };
-    let report = send::send(commands, &args, interrupt).await?;
+    let report = send::send(commands, &args, send::ctrl_c()).await?;
     report.conclude(&args, &format!("market import olist {}", dir.display()))
 }

@@ -80,3 +80,11 @@ fn by_user(commands: Vec<Command>) -> Vec<Vec<Command>> {
     }
     users
 }
+
+/// Ready once somebody presses Ctrl-C, for [`send`]'s `interrupt`.
+pub(crate) async fn ctrl_c() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // No signals on this system: nobody can interrupt this way.
+        std::future::pending::<()>().await;
+    }
+}

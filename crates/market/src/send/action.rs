@@ -101,6 +101,13 @@ pub(crate) struct Write {
     pub(crate) message: Option<String>,
 }
 
+impl Line {
+    /// What the line costs, freight included.
+    pub(crate) fn cents(&self) -> i64 {
+        i64::from(self.quantity) * self.unit_price_cents + self.freight_cents
+    }
+}
+
 impl Action {
     /// The context and the command's name, as in `POST /v1/users/{user_id}/{context}/{command}`.
     pub(super) fn route(&self) -> (&'static str, &'static str) {

@@ -1,10 +1,11 @@
 //! Shows how far a run is, on stderr: a bar on a terminal, a line every few seconds elsewhere.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::summary::grouped;
@@ -12,7 +13,7 @@ use super::tally::Tally;
 
 const BAR_EVERY: Duration = Duration::from_millis(200);
 const LINE_EVERY: Duration = Duration::from_secs(5);
-const BAR: &str = "{bar:32} {human_pos} of {human_len}, {per_sec}, {eta} left {wide_msg}";
+const BAR: &str = "{bar:32} {human_pos} of {human_len}, {rate} a second, {eta} left {wide_msg}";
 
 /// Follows `tally` up to `total` commands; never returns, drop it when the run is over.
 pub(super) async fn show(tally: Arc<Tally>, total: u64, quiet: bool) {
@@ -26,7 +27,13 @@ pub(super) async fn show(tally: Arc<Tally>, total: u64, quiet: bool) {
 }
 
 async fn show_bar(tally: &Tally, total: u64) {
-    let style = ProgressStyle::with_template(BAR).expect("the template is a valid one");
+    let rate = |state: &ProgressState, out: &mut dyn Write| {
+        // A bar that cannot be written is not worth stopping for.
+        let _ = out.write_str(&grouped(state.per_sec() as u64));
+    };
+    let style = ProgressStyle::with_template(BAR)
+        .expect("the template is a valid one")
+        .with_key("rate", rate);
     let bar = Cleared(ProgressBar::new(total).with_style(style));
     let mut ticks = ticks(BAR_EVERY);
     loop {
