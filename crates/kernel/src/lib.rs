@@ -24,6 +24,7 @@ mod ids;
 mod murmur2;
 mod personal;
 pub mod position;
+mod rejections;
 mod situation;
 pub mod spec;
 mod time;
