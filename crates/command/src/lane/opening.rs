@@ -1,0 +1,155 @@
+//! Taking a lane over: fence, load snapshots, read to the end.
+
+use std::time::Duration;
+
+use foldline_event_log::{FollowError, From, LaneWriter, OpenWriterError};
+use foldline_kernel::LaneSequence;
+
+use super::LaneTask;
+use crate::{
+    side::LaneHealth,
+    user::{self, User, Users},
+};
+
+/// The longest pause between two tries to open a lane that cannot be reached.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// The shortest.
+const RETRY_PAUSE_MIN: Duration = Duration::from_millis(10);
+/// How many events are read at a time.
+const READ_EVENTS: usize = 1000;
+
+/// A lane that is ready to serve.
+pub(super) struct Opened {
+    pub(super) writer: Box<dyn LaneWriter>,
+    pub(super) users: Users,
+}
+
+enum OpenError {
+    /// Worth another try.
+    Unavailable(String),
+    /// The lane stays closed until somebody has looked.
+    Corrupt(String),
+}
+
+impl LaneTask {
+    /// Takes the lane over, trying again while it is merely unavailable.
+    ///
+    /// The order matters: the writer is opened first, so that nothing of an earlier one can
+    /// become visible any more; only then is the end known up to which the state must be read.
+    pub(super) async fn take_over(&mut self) -> Result<Opened, String> {
+        let mut pause = RETRY_PAUSE_MIN;
+        loop {
+            let stopped = "the node is stopping".to_owned();
+            let opened = tokio::select! {
+                opened = self.open() => opened,
+                () = self.stop.cancelled() => return Err(stopped),
+            };
+            match opened {
+                Ok(opened) => return Ok(opened),
+                Err(OpenError::Corrupt(reason)) => return Err(reason),
+                Err(OpenError::Unavailable(reason)) => {
+                    tracing::warn!(lane = %self.lane, %reason, "lane cannot be opened yet");
+                    self.health.send_replace(LaneHealth::Opening(reason));
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = self.stop.cancelled() => return Err(stopped),
+                    }
+                    pause = (pause * 2).min(RETRY_PAUSE_MAX);
+                }
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Opened, OpenError> {
+        let writer = self
+            .log
+            .open_writer(self.lane)
+            .await
+            .map_err(|error| match error {
+                OpenWriterError::Unavailable { ref source, .. } => {
+                    OpenError::Unavailable(format!("{error}: {source}"))
+                }
+                OpenWriterError::Corrupt { .. } => OpenError::Corrupt(error.to_string()),
+            })?;
+        let end = writer.heads().lane_sequence;
+        let (replay_after, mut users) = self.load_snapshots(end).await;
+        self.replay(&mut users, replay_after, end)
+            .await
+            .map_err(|error| match error {
+                FollowError::Unavailable { ref source, .. } => {
+                    OpenError::Unavailable(format!("{error}: {source}"))
+                }
+                FollowError::Corrupt { .. } => OpenError::Corrupt(error.to_string()),
+            })?;
+        Ok(Opened { writer, users })
+    }
+
+    /// Loads every user's snapshot; without usable ones the lane is read from its beginning.
+    async fn load_snapshots(&self, end: LaneSequence) -> (LaneSequence, Users) {
+        let nothing = || (LaneSequence::ZERO, Users::default());
+        let Some(store) = &self.snapshots else {
+            return nothing();
+        };
+        let log_id = self.log.topology().log_id;
+        let (marker, snapshots) = match store.load(self.lane, log_id).await {
+            Ok(Some(loaded)) => loaded,
+            Ok(None) => return nothing(),
+            Err(error) => {
+                tracing::warn!(lane = %self.lane, %error, "snapshots unreadable, reading the log");
+                return nothing();
+            }
+        };
+        // Snapshots are derived state: ones that claim more than the log holds are worthless.
+        if marker > end {
+            tracing::error!(lane = %self.lane, %marker, %end, "snapshots beyond the log dropped");
+            return nothing();
+        }
+        let mut users = Users::default();
+        for snapshot in snapshots {
+            let Some(user) = user::load(&snapshot.state, &self.contexts) else {
+                tracing::info!(lane = %self.lane, "snapshots of older rules, folding anew");
+                return nothing();
+            };
+            users.by_id.insert(snapshot.user, user);
+        }
+        (marker, users)
+    }
+
+    async fn replay(
+        &self,
+        users: &mut Users,
+        after: LaneSequence,
+        end: LaneSequence,
+    ) -> Result<(), FollowError> {
+        if after == end {
+            return Ok(());
+        }
+        let topology = self.log.topology();
+        let mut follower = self
+            .log
+            .follow_lane(self.lane, From::LaneSequence(after.next()))
+            .await?;
+        while follower.checkpoint().lane_sequence < end {
+            for event in follower.next_batch(READ_EVENTS).await? {
+                // The log was opened with every context of the binary, and the binary has every
+                // context of the log; an event of a third one cannot be.
+                let Some(context) = self.contexts.find(&event.context) else {
+                    tracing::error!(context = %event.context, log = %topology.log_id, "unknown context");
+                    continue;
+                };
+                let user = users
+                    .by_id
+                    .entry(event.subject)
+                    .or_insert_with(|| User::new(&self.contexts));
+                user.fold(
+                    context,
+                    &event,
+                    &self.contexts,
+                    self.contexts.catalog(),
+                    self.settings.remembered_commands,
+                );
+            }
+        }
+        Ok(())
+    }
+}
