@@ -11,6 +11,8 @@ mod action;
 mod answer;
 mod args;
 mod progress;
+#[cfg(test)]
+pub(crate) mod rehearsal;
 mod run;
 mod summary;
 mod tally;

@@ -92,7 +92,11 @@ fn offer(script: &mut Script, seller_id: Uuid, number: usize, good: Good) -> Off
     }
     let changed = happens(&mut chance, 25).then(|| {
         let age = chance.random_range(DAY..40 * DAY);
-        let price_cents = price_cents * chance.random_range(80..115) / 100;
+        let percent = match happens(&mut chance, 70) {
+            true => chance.random_range(75..=95),
+            false => chance.random_range(105..=115),
+        };
+        let price_cents = price_cents * percent / 100;
         let change = Action::ChangePrice {
             product_id,
             price_cents,

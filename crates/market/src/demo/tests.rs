@@ -9,6 +9,7 @@ use super::buyers::{self, Told};
 use super::script::Script;
 use super::{sellers, tour};
 use crate::send::Command;
+use crate::send::rehearsal::rehearse;
 
 fn now() -> Timestamp {
     "2026-11-22T12:00:00.5Z".parse().unwrap()
@@ -54,6 +55,18 @@ fn three_hundred_users_do_a_bit_of_everything() {
         .filter(|command| command.key.ends_with(":in-vain"))
         .count();
     assert!((30..=60).contains(&in_vain), "{in_vain}");
+}
+
+#[test]
+fn the_rules_refuse_what_is_tried_in_vain_and_nothing_else() {
+    for seed in 1..5 {
+        let (commands, _) = played(seed, 300, now());
+        let answers = rehearse(&commands);
+        let vain = |key: &&String| key.ends_with(":in-vain") || key.ends_with(":too-many");
+        let tried = commands.iter().map(|command| &command.key).filter(vain);
+        assert!(tried.eq(&answers.refused_keys), "{:?}", answers.refused);
+        assert!(answers.refused.len() >= 6, "{:?}", answers.refused);
+    }
 }
 
 #[test]

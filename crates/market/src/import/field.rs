@@ -35,9 +35,9 @@ impl TryFrom<String> for Cents {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        cents(&text)
-            .map(Self)
-            .ok_or_else(|| "not an amount with at most two decimals".to_owned())
+        market::Cents::from_decimal(&text)
+            .map(|cents| Self(cents.get()))
+            .map_err(|_| "not an amount with at most two decimals".to_owned())
     }
 }
 
@@ -46,35 +46,14 @@ impl TryFrom<String> for Whole {
 
     fn try_from(text: String) -> Result<Self, String> {
         let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));
-        digits(whole)
-            .filter(|_| rest.bytes().all(|digit| digit == b'0'))
-            .and_then(|whole| whole.parse().ok())
-            .map(Self)
+        // `parse` would let a plus sign through.
+        let digits = whole.bytes().all(|byte| byte.is_ascii_digit());
+        let zeros = rest.bytes().all(|digit| digit == b'0');
+        (digits && zeros)
+            .then(|| whole.parse().ok().map(Self))
+            .flatten()
             .ok_or_else(|| "not a whole number".to_owned())
     }
-}
-
-/// Reads `58`, `58.9` and `58.90` as 5890; zeros may follow the second decimal, nothing else.
-fn cents(text: &str) -> Option<i64> {
-    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
-    let (fraction, rest) = decimals.split_at(decimals.len().min(2));
-    if rest.bytes().any(|digit| digit != b'0') {
-        return None;
-    }
-    let fraction: i64 = match digits(fraction)? {
-        tenths if tenths.len() == 1 => tenths.parse::<i64>().ok()? * 10,
-        hundredths => hundredths.parse().ok()?,
-    };
-    digits(whole)?
-        .parse::<i64>()
-        .ok()?
-        .checked_mul(100)?
-        .checked_add(fraction)
-}
-
-/// The text itself if it is of digits alone; `parse` would let a sign through.
-fn digits(text: &str) -> Option<&str> {
-    (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then_some(text)
 }
 
 #[cfg(test)]

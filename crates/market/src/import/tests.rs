@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::plan::commands;
 use super::tables::Tables;
 use crate::send::Command;
+use crate::send::rehearsal::rehearse;
 
 /// The ids of the made-up set: a kind and a number, as 32 hex digits.
 fn id(kind: char, number: u32) -> String {
@@ -226,6 +227,19 @@ fn the_bodies_carry_the_original_values() {
 }
 
 #[test]
+fn the_rules_refuse_orders_without_items_and_what_follows_them() {
+    let dir = made_up(|_, text| text);
+    let answers = rehearse(&planned(dir.path()));
+    assert_eq!(answers.accepted, 21 - 3);
+    let refused = [
+        "olist:place:<a3>",
+        "olist:capture:<a3>:1",
+        "olist:mark-unavailable:<a3>",
+    ];
+    assert_eq!(answers.refused_keys, refused.map(spelled));
+}
+
+#[test]
 fn a_damaged_row_is_named_by_file_line_and_trouble() {
     assert_eq!(
         refused("olist_order_items_dataset", "198.5", "\"198,5\""),
@@ -329,6 +343,13 @@ fn the_real_set_is_126_533_commands() {
         .map(|command| (command.user, &command.key))
         .collect();
     assert_eq!(keys.len(), commands.len(), "a key stands for one command");
+    let answers = rehearse(&commands);
+    assert_eq!(answers.accepted, 125_957);
+    let refused: Vec<_> = answers.refused.into_iter().collect();
+    assert_eq!(
+        refused,
+        [("order-without-lines", 118), ("unknown-order", 458)]
+    );
 }
 
 const SAMPLE_ROWS: u32 = 20_000;
