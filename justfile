@@ -1,0 +1,28 @@
+# Short names for the commands of the README; `just` alone lists them.
+
+_default:
+    @just --list
+
+# The marketplace on this machine, everything in one process.
+run *args:
+    cargo run --release -- dev {{args}}
+
+# Format, clippy, docs, the architecture check and every test.
+test *args:
+    cargo xtask test {{args}}
+
+# Commands per second beside their floor.
+bench-commands *args:
+    cargo xtask bench commands {{args}}
+
+# Events per second of a rebuild beside their floor.
+bench-replay *args:
+    cargo xtask bench replay {{args}}
+
+# Writes the golden files anew, and says which changed.
+goldens:
+    cargo xtask goldens
+
+# Formats the code.
+fmt:
+    cargo fmt --all
