@@ -1,1 +1,71 @@
-//! foldline-http
+//! HTTP: routes, headers, problems, and the server itself.
+//!
+//! The one place where Foldline's outcomes become statuses: `commands.rs` and `queries.rs` each
+//! hold one exhaustive match. Nothing here decides, stores or waits on its own account.
+//!
+//! Start reading at [`router`]; every error code is listed in [`problem`].
+
+mod commands;
+mod guard;
+pub mod problem;
+mod serve;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::Uri,
+    middleware,
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use foldline_command::CommandSide;
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use commands::{
+    BODY_BYTES_MAX, CAUSATION_ID, CORRELATION_ID, FOLDLINE_POSITION, FOLDLINE_TIME,
+    IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED,
+};
+pub use problem::Problem;
+pub use serve::{CONNECTIONS_MAX, serve};
+
+/// The routes of the command side.
+pub fn command_routes(side: Arc<CommandSide>) -> Router {
+    Router::new()
+        .route(
+            "/v1/users/{user_id}/{context}/{command}",
+            post(commands::command),
+        )
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(side)
+}
+
+/// Wraps routes as an open node serves them: to this machine only, every error a problem.
+pub fn open_node(routes: Router) -> Router {
+    routes
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(CatchPanicLayer::custom(|_| internal()))
+        .layer(middleware::from_fn(guard::own_name_only))
+}
+
+async fn unknown_route(uri: Uri) -> Problem {
+    Problem::new(
+        problem::UNKNOWN_ROUTE,
+        format!("there is nothing at `{}`", uri.path()),
+    )
+}
+
+async fn method_not_allowed(method: axum::http::Method) -> Problem {
+    Problem::new(
+        problem::METHOD_NOT_ALLOWED,
+        format!("the path does not take {method}"),
+    )
+}
+
+/// The panic's message is in the log of the node; it is nobody else's business.
+fn internal() -> Response {
+    tracing::error!("a request's handler has panicked");
+    Problem::new(problem::INTERNAL, "the request could not be answered").into_response()
+}

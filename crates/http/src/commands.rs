@@ -1,0 +1,266 @@
+//! `POST /v1/users/{user_id}/{context}/{command}`.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Bytes,
+    extract::{Path, State, rejection::BytesRejection},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use foldline_command::{Accepted, Answer, CommandError, CommandSide, Request};
+use foldline_kernel::{Caller, CommandId, Context, RejectionKind, Timestamp, UserId, Version};
+
+use crate::problem::{self, Problem};
+
+/// Where the last of a command's events stands.
+pub const FOLDLINE_POSITION: HeaderName = HeaderName::from_static("foldline-position");
+/// The time its events shall carry; it takes the right to import.
+pub const FOLDLINE_TIME: HeaderName = HeaderName::from_static("foldline-time");
+/// The key under which a command takes effect once.
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Whether an answer is a repeat of the first one.
+pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// What caused a command.
+pub const CAUSATION_ID: HeaderName = HeaderName::from_static("foldline-causation-id");
+/// What a command belongs to.
+pub const CORRELATION_ID: HeaderName = HeaderName::from_static("foldline-correlation-id");
+
+/// The most bytes that the body of a command may have.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// The most bytes of a causation or correlation id.
+const CAUSE_BYTES_MAX: usize = 256;
+/// When to try again what was refused for lack of room.
+const RETRY_AFTER_SECONDS: u32 = 1;
+
+pub(crate) async fn command(
+    State(side): State<Arc<CommandSide>>,
+    Path((user, context, command)): Path<(String, String, String)>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let request = request(&side, &user, &context, command, &headers, body)?;
+    let minted = (!headers.contains_key(&IDEMPOTENCY_KEY)).then(|| request.key.clone());
+    match side.submit(request).await {
+        Ok(Answer::Accepted(accepted)) => Ok(created(&accepted, minted)),
+        Ok(Answer::Unchanged { version }) => Ok(unchanged(version)),
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+fn request(
+    side: &CommandSide,
+    user: &str,
+    context: &str,
+    command: String,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Request, Problem> {
+    let user: UserId = user.parse().map_err(|_| {
+        Problem::new(
+            problem::MALFORMED_USER_ID,
+            format!("`{}` is not a UUID", shortened(user)),
+        )
+    })?;
+    let context: Context = context
+        .parse()
+        .map_err(|_| unknown_context(side, context))?;
+    check_media_type(headers)?;
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let detail = format!("the body has more than {BODY_BYTES_MAX} bytes");
+            Problem::new(problem::BODY_TOO_LARGE, detail)
+        }
+        _ => Problem::new(problem::MALFORMED_BODY, rejection.body_text()).with("pointer", ""),
+    })?;
+    let key = header_value(headers, &IDEMPOTENCY_KEY, str::parse::<CommandId>)?;
+    Ok(Request {
+        user,
+        context,
+        command,
+        body,
+        key: key.unwrap_or_else(CommandSide::minted_key),
+        if_match: header_value(headers, &header::IF_MATCH, version)?,
+        time: header_value(headers, &FOLDLINE_TIME, str::parse::<Timestamp>)?,
+        caller: Caller::open(),
+        causation_id: header_value(headers, &CAUSATION_ID, cause)?,
+        correlation_id: header_value(headers, &CORRELATION_ID, cause)?,
+    })
+}
+
+/// A browser sends this type to another origin only after asking, which an open node never
+/// grants: so no page that somebody happens to visit can command a node on their machine.
+fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let media_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = media_type
+        .and_then(|value| value.split(';').next())
+        .map(str::trim);
+    if essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
+        return Ok(());
+    }
+    let found = media_type.map_or_else(|| "none".to_owned(), |value| format!("`{value}`"));
+    let detail =
+        format!("a command's body is `application/json`; the content type sent is {found}");
+    Err(Problem::new(problem::UNSUPPORTED_MEDIA_TYPE, detail))
+}
+
+/// Reads a header that may be absent but not unreadable.
+pub(crate) fn header_value<T, E: ToString>(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<Option<T>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let malformed = |trouble: String| {
+        Problem::new(problem::MALFORMED_HEADER, trouble).with("header", name.as_str())
+    };
+    if values.next().is_some() {
+        return Err(malformed(format!("`{name}` is there more than once")));
+    }
+    let text = value
+        .to_str()
+        .map_err(|_| malformed(format!("`{name}` is not ASCII text")))?;
+    parse(text)
+        .map(Some)
+        .map_err(|error| malformed(error.to_string()))
+}
+
+/// `"12"`, as an entity tag is written.
+fn version(text: &str) -> Result<Version, String> {
+    let quoted = text
+        .trim()
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    quoted
+        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|digits| digits.parse().ok())
+        .map(Version)
+        .ok_or_else(|| {
+            format!(
+                "`{}` is no version: one is written `\"12\"`",
+                shortened(text)
+            )
+        })
+}
+
+fn cause(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > CAUSE_BYTES_MAX {
+        return Err(format!("it takes 1 to {CAUSE_BYTES_MAX} characters"));
+    }
+    Ok(text.to_owned())
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+fn created(accepted: &Accepted, minted: Option<CommandId>) -> Response {
+    let position = accepted.position.to_string();
+    let mut body = String::with_capacity(160);
+    body.push_str(r#"{"events":["#);
+    for (i, (id, type_name)) in accepted.events.iter().enumerate() {
+        let comma = if i == 0 { "" } else { "," };
+        body.push_str(&format!(r#"{comma}{{"id":"{id}","type":"{type_name}"}}"#));
+    }
+    body.push_str(&format!(
+        r#"],"version":{},"position":"{position}"}}"#,
+        accepted.version
+    ));
+    let mut response = json(StatusCode::CREATED, body, accepted.version);
+    let headers = response.headers_mut();
+    if let Ok(position) = HeaderValue::try_from(position) {
+        headers.insert(FOLDLINE_POSITION, position);
+    }
+    if accepted.replayed {
+        headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+    if let Some(Ok(key)) = minted.map(|key| HeaderValue::try_from(key.as_str())) {
+        headers.insert(IDEMPOTENCY_KEY, key);
+    }
+    response
+}
+
+fn unchanged(version: Version) -> Response {
+    let body = format!(r#"{{"unchanged":true,"events":[],"version":{version}}}"#);
+    json(StatusCode::OK, body, version)
+}
+
+fn json(status: StatusCode, body: String, version: Version) -> Response {
+    let json = HeaderValue::from_static("application/json");
+    let mut response = (status, [(header::CONTENT_TYPE, json)], body).into_response();
+    if let Ok(tag) = HeaderValue::try_from(format!("\"{version}\"")) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
+}
+
+fn unknown_context(side: &CommandSide, context: &str) -> Problem {
+    let known = side
+        .contexts()
+        .names()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    refused(&CommandError::UnknownContext {
+        context: shortened(context),
+        known,
+    })
+}
+
+/// The one place where what the command side refuses becomes what HTTP says.
+fn refused(error: &CommandError) -> Problem {
+    match error {
+        CommandError::UnknownContext { known, .. } => {
+            Problem::new(problem::UNKNOWN_CONTEXT, error).with("known", known.clone())
+        }
+        CommandError::UnknownCommand { known, .. } => {
+            Problem::new(problem::UNKNOWN_COMMAND, error).with("known", known.clone())
+        }
+        CommandError::Malformed { malformed, .. } => {
+            Problem::new(problem::MALFORMED_BODY, error).with("pointer", malformed.pointer.clone())
+        }
+        CommandError::KeyReused { .. } => Problem::new(problem::KEY_REUSED, error),
+        CommandError::StaleVersion { current, .. } => {
+            Problem::new(problem::STALE_VERSION, error).with("current", current.0)
+        }
+        CommandError::Rejected {
+            code,
+            kind,
+            message,
+        } => {
+            let status = match kind {
+                RejectionKind::Impossible => StatusCode::UNPROCESSABLE_ENTITY,
+                RejectionKind::Conflict => StatusCode::CONFLICT,
+            };
+            Problem::rejection(code, status, message)
+        }
+        CommandError::NotAllowed { .. } => Problem::new(problem::NOT_ALLOWED, error),
+        CommandError::TooLarge { .. } => Problem::new(problem::BODY_TOO_LARGE, error),
+        CommandError::Quarantined { .. } => {
+            Problem::new(problem::QUARANTINED, error).retry_after(QUARANTINE_RETRY_SECONDS)
+        }
+        CommandError::Overloaded { .. } => {
+            Problem::new(problem::OVERLOADED, error).retry_after(RETRY_AFTER_SECONDS)
+        }
+        CommandError::Unavailable { .. } => {
+            Problem::new(problem::UNAVAILABLE, error).retry_after(RETRY_AFTER_SECONDS)
+        }
+        CommandError::OutcomeUnknown { key } => {
+            let problem = Problem::new(problem::OUTCOME_UNKNOWN, error)
+                .with("idempotency_key", key.as_str())
+                .retry_after(RETRY_AFTER_SECONDS);
+            match HeaderValue::try_from(key.as_str()) {
+                Ok(key) => problem.with_header(IDEMPOTENCY_KEY, key),
+                Err(_) => problem,
+            }
+        }
+    }
+}
+
+/// A quarantine ends when somebody has mended something, not within a second.
+const QUARANTINE_RETRY_SECONDS: u32 = 60;
