@@ -21,6 +21,7 @@ macro_rules! uuid_id {
             schemars::JsonSchema,
         )]
         #[serde(transparent)]
+        #[schemars(inline)]
         pub struct $name(pub Uuid);
 
         impl fmt::Display for $name {

@@ -23,6 +23,7 @@ macro_rules! uuid_id {
             JsonSchema,
         )]
         #[serde(transparent)]
+        #[schemars(inline)]
         pub struct $name(pub Uuid);
 
         impl fmt::Display for $name {
