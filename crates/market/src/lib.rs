@@ -21,12 +21,14 @@
 //!
 //! [`Decider`]: foldline_kernel::Decider
 
+mod application;
 pub mod contexts;
 mod ids;
 mod money;
 pub mod schemas;
 mod text;
 
+pub use application::application;
 pub use ids::{OrderId, PaymentId, ProductId, ReviewId};
 pub use money::{Cents, Currency, InvalidCents, InvalidCurrency, InvalidDecimal};
 pub use schemas::catalog;

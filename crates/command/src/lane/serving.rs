@@ -147,6 +147,10 @@ impl<'a> Serving<'a> {
             .values()
             .filter(|user| user.quarantine.is_some())
             .count();
+        // What was folded from the log at the start is in no snapshot yet.
+        for (id, _) in users.by_id.iter().filter(|(_, user)| user.dirty) {
+            rounds.dirty(*id);
+        }
         if quarantined > 0 {
             task.meters.quarantined(quarantined as u32);
             rounds.forbid();

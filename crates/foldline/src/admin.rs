@@ -1,0 +1,73 @@
+//! The routes by which people and tools see into a node and tell it what to do.
+
+mod export;
+mod health;
+
+use std::sync::Arc;
+
+use axum::{Json, Router, extract::State, routing::get};
+use foldline_command::CommandSide;
+use foldline_event_log::Embedded;
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::{Value, json};
+
+use crate::configuration::Configuration;
+
+/// What the admin routes reach.
+pub(crate) struct Admin {
+    pub(crate) log: Arc<Embedded>,
+    pub(crate) command: Arc<CommandSide>,
+    pub(crate) metrics: PrometheusHandle,
+    pub(crate) configuration: Configuration,
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admin")
+            .field("log", &self.log)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn routes(admin: Arc<Admin>) -> Router {
+    Router::new()
+        .route("/", get(index))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics))
+        .route("/v1/admin/export/{context}", get(export::export))
+        .route("/v1/admin/config", get(config))
+        .with_state(admin)
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>) -> String {
+    admin.metrics.render()
+}
+
+async fn config(State(admin): State<Arc<Admin>>) -> Json<Configuration> {
+    Json(admin.configuration.clone())
+}
+
+/// What there is to ask, for somebody who found the port.
+async fn index(State(admin): State<Arc<Admin>>) -> Json<Value> {
+    let contexts = admin.command.contexts();
+    let commands = contexts.names().into_iter().map(|context| {
+        let names = contexts.commands_of(&context).unwrap_or_default();
+        (context.to_string(), json!(names))
+    });
+    let commands: serde_json::Map<_, _> = commands.collect();
+    Json(json!({
+        "commands": {
+            "route": "POST /v1/users/{user_id}/{context}/{command}",
+            "contexts": commands,
+        },
+        "queries": { "route": "GET /v1/views/{read model}/{query}" },
+        "admin": [
+            "GET /healthz", "GET /readyz", "GET /metrics", "GET /v1/admin/views",
+            "GET /v1/admin/export/{context}", "GET /v1/admin/config",
+            "POST /v1/admin/views/{read model}/replay",
+            "POST /v1/admin/views/{read model}/verify",
+            "POST /v1/admin/views/{read model}/rollback",
+        ],
+    }))
+}

@@ -1,0 +1,139 @@
+//! The command line that every Foldline application has.
+
+pub(crate) mod client;
+mod dev;
+mod export;
+mod replay;
+mod schemas;
+mod verify;
+mod views;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Subcommand};
+
+pub use client::NodeArgs;
+
+use crate::{Application, configuration::Configuration};
+
+/// What an application can be told to do; flatten it into the application's own commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything in one process: commands, read models and queries
+    #[command(after_help = "Example:\n  market dev --data ./data --listen 127.0.0.1:8080")]
+    Dev(ServeArgs),
+    /// Run the command side alone: take commands and append events
+    #[command(after_help = "Example:\n  market command --data ./data")]
+    Command(ServeArgs),
+    /// Rebuild a read model from the log and switch readers to it
+    #[command(
+        after_help = "Examples:\n  market replay order\n  market replay --all\n  market replay order --rollback"
+    )]
+    Replay(replay::ReplayArgs),
+    /// Prove against the log that a read model is what it should be
+    #[command(
+        after_help = "Examples:\n  market verify order\n  market verify --all --json\n\nExits 1 when a row differs."
+    )]
+    Verify(verify::VerifyArgs),
+    /// Show the read models: generations, how far behind they are, whom they hold back
+    #[command(after_help = "Example:\n  market views --json")]
+    Views(views::ViewsArgs),
+    /// Print a context's events as JSON lines, as they stand in the log
+    #[command(
+        after_help = "Examples:\n  market export orders > orders.jsonl\n  market export orders --from orders/3@1042"
+    )]
+    Export(export::ExportArgs),
+    /// Print the configuration, secrets hidden
+    #[command(after_help = "Example:\n  FOLDLINE_LOG__LANES=16 market config")]
+    Config(ConfigArgs),
+    /// Print the JSON Schemas of the stored events
+    #[command(after_help = "Examples:\n  market schema\n  market schema order.placed.v1")]
+    Schema(schemas::SchemaArgs),
+}
+
+/// How a role is started.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ServeArgs {
+    /// The directory of the log and the tables
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// The address to listen on (loopback)
+    #[arg(long)]
+    listen: Option<std::net::SocketAddr>,
+    /// A directory of read-model files to use instead of the built-in ones
+    #[arg(long)]
+    projections: Option<PathBuf>,
+    /// How log lines look
+    #[arg(long)]
+    log_format: Option<crate::configuration::LogFormat>,
+    #[command(flatten)]
+    file: FileArgs,
+}
+
+/// Where the configuration is.
+#[derive(Clone, Debug, Default, Args)]
+pub struct FileArgs {
+    /// The configuration file; `foldline.toml` where there is one
+    #[arg(long, env = "FOLDLINE_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+/// How the configuration is printed.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigArgs {
+    #[command(flatten)]
+    file: FileArgs,
+    /// Print JSON, for machines
+    #[arg(long)]
+    json: bool,
+}
+
+impl ServeArgs {
+    fn configuration(&self) -> anyhow::Result<Configuration> {
+        let mut configuration = Configuration::load(self.file.config.as_deref())?;
+        if let Some(data) = &self.data {
+            configuration.data.clone_from(data);
+        }
+        if let Some(listen) = self.listen {
+            configuration.listen = listen;
+        }
+        if let Some(projections) = &self.projections {
+            configuration.projections = Some(projections.clone());
+        }
+        if let Some(format) = self.log_format {
+            configuration.telemetry.format = format;
+        }
+        configuration.check()?;
+        Ok(configuration)
+    }
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// Whatever went wrong, as a sentence with a way out.
+pub async fn run(application: Application, command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Dev(args) => dev::run(application, args.configuration()?, dev::Role::Dev).await,
+        Command::Command(args) => {
+            dev::run(application, args.configuration()?, dev::Role::Command).await
+        }
+        Command::Replay(args) => replay::run(args).await,
+        Command::Verify(args) => verify::run(args).await,
+        Command::Views(args) => views::run(args).await,
+        Command::Export(args) => export::run(args).await,
+        Command::Config(args) => print_configuration(&args),
+        Command::Schema(args) => schemas::run(&application, &args),
+    }
+}
+
+/// No field holds a secret yet; the first one that does is hidden here.
+fn print_configuration(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
+    let configuration = Configuration::load(args.file.config.as_deref())?;
+    if args.json {
+        println!("{}", serde_json::to_string(&configuration)?);
+    } else {
+        print!("{}", toml::to_string(&configuration)?);
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,39 @@
+//! `schema`: the JSON Schemas of the stored events.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::Args;
+
+use crate::Application;
+
+/// Which schemas are printed.
+#[derive(Clone, Debug, Args)]
+pub struct SchemaArgs {
+    /// A stored type, such as `order.placed.v1`; all of them by default
+    type_name: Option<String>,
+    /// Print JSON, for machines (schemas are JSON anyway)
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(application: &Application, args: &SchemaArgs) -> anyhow::Result<ExitCode> {
+    let schemas = application.schemas();
+    let Some(wanted) = &args.type_name else {
+        if args.json {
+            println!("{}", serde_json::to_string(&schemas)?);
+        } else {
+            println!("{}", serde_json::to_string_pretty(&schemas)?);
+        }
+        return Ok(ExitCode::SUCCESS);
+    };
+    let Some(schema) = schemas.get(wanted) else {
+        let known: Vec<_> = schemas.keys().map(String::as_str).collect();
+        bail!(
+            "there is no stored type `{wanted}`; there are {}",
+            known.join(", ")
+        );
+    };
+    println!("{}", serde_json::to_string_pretty(schema)?);
+    Ok(ExitCode::SUCCESS)
+}

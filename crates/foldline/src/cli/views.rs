@@ -1,0 +1,104 @@
+//! `views`: what the read models are doing.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::client::{Client, NodeArgs};
+
+/// How the views are shown.
+#[derive(Clone, Debug, Args)]
+pub struct ViewsArgs {
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+pub(super) async fn run(args: ViewsArgs) -> anyhow::Result<ExitCode> {
+    let answer: Value = Client::new(&args.node)
+        .get("/v1/admin/views")
+        .await?
+        .json()
+        .await?;
+    let views = answer["views"].as_array().cloned().unwrap_or_default();
+    if args.node.json {
+        println!("{}", Value::Array(views));
+        return Ok(ExitCode::SUCCESS);
+    }
+    print_table(&rows(&views));
+    for view in &views {
+        for parked in view["parked"].as_array().into_iter().flatten() {
+            println!(
+                "{}: user {} held back from {} on: {}",
+                text(&view["name"]),
+                text(&parked["user"]),
+                text(&parked["position"]),
+                text(&parked["reason"]),
+            );
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn rows(views: &[Value]) -> Vec<Vec<String>> {
+    let head = [
+        "view",
+        "generation",
+        "state",
+        "rows",
+        "behind",
+        "lag s",
+        "parked",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for view in views {
+        for generation in view["generations"].as_array().into_iter().flatten() {
+            rows.push(vec![
+                text(&view["name"]),
+                text(&generation["number"]),
+                text(&generation["status"]),
+                text(&generation["rows"]),
+                text(&generation["events_behind"]),
+                generation["lag_seconds"]
+                    .as_f64()
+                    .map_or_else(String::new, |s| format!("{s:.1}")),
+                generation["parked"]
+                    .as_array()
+                    .map_or(0, Vec::len)
+                    .to_string(),
+            ]);
+        }
+    }
+    rows
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Prints columns that are as wide as they need to be; numbers to the right.
+fn print_table(rows: &[Vec<String>]) {
+    let columns = rows.first().map_or(0, Vec::len);
+    let widths: Vec<_> = (0..columns)
+        .map(|column| {
+            rows.iter()
+                .map(|row| row[column].chars().count())
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| {
+            if cell.parse::<f64>().is_ok() {
+                format!("{cell:>width$}")
+            } else {
+                format!("{cell:<width$}")
+            }
+        });
+        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+}

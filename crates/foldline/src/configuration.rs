@@ -1,0 +1,221 @@
+//! What a node is told: defaults, a TOML file, environment variables, flags; the later wins.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use figment::{
+    Figment,
+    providers::{Env, Format, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+
+/// Where a node listens unless told otherwise.
+pub const LISTEN_DEFAULT: &str = "127.0.0.1:7373";
+/// The file that is read where it exists and no other one is named.
+pub const FILE_DEFAULT: &str = "foldline.toml";
+
+/// Everything a node can be told. Every field has a default; `FOLDLINE_COMMAND__TIMEOUT_MS=500`
+/// in the environment is `timeout_ms` under `[command]` in the file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Configuration {
+    /// The directory of the embedded log and tables.
+    pub data: PathBuf,
+    /// The address to listen on; an open node listens on loopback only.
+    pub listen: SocketAddr,
+    /// A directory of read-model files to use instead of the built-in ones.
+    pub projections: Option<PathBuf>,
+    /// The log.
+    pub log: LogSettings,
+    /// The command side.
+    pub command: CommandSettings,
+    /// The read models.
+    pub projector: ProjectorSettings,
+    /// The query side.
+    pub query: QuerySettings,
+    /// What the node says of itself.
+    pub telemetry: TelemetrySettings,
+}
+
+/// The log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    /// The number of lanes of a new log, a power of two; an existing log keeps its own.
+    pub lanes: u16,
+}
+
+/// The command side.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CommandSettings {
+    /// The most commands that wait for one lane.
+    pub queue_commands_max: usize,
+    /// How many accepted commands a stream remembers by their keys.
+    pub remembered_commands: usize,
+    /// How many events a lane appends between two snapshot rounds.
+    pub snapshot_events: usize,
+    /// How long a command may take before its caller is told that the outcome is unknown.
+    pub timeout_ms: u64,
+}
+
+/// The read models.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProjectorSettings {
+    /// The most users a generation holds back before it stops.
+    pub parked_max: usize,
+}
+
+/// The query side.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QuerySettings {
+    /// How long a read waits for the positions of `Foldline-At-Least`.
+    pub at_least_timeout_ms: u64,
+}
+
+/// What the node says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetrySettings {
+    /// How log lines look.
+    pub format: LogFormat,
+    /// Which of them are printed, as `tracing-subscriber` filters are written.
+    pub filter: String,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Default for Configuration {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("foldline-data"),
+            listen: LISTEN_DEFAULT.parse().expect("a literal address"),
+            projections: None,
+            log: LogSettings::default(),
+            command: CommandSettings::default(),
+            projector: ProjectorSettings::default(),
+            query: QuerySettings::default(),
+            telemetry: TelemetrySettings::default(),
+        }
+    }
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { lanes: 8 }
+    }
+}
+
+impl Default for CommandSettings {
+    fn default() -> Self {
+        let settings = foldline_command::Settings::default();
+        Self {
+            queue_commands_max: settings.queue_commands_max,
+            remembered_commands: settings.remembered_commands,
+            snapshot_events: settings.snapshot_events,
+            timeout_ms: u64::try_from(settings.command_timeout.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+impl CommandSettings {
+    pub(crate) fn settings(&self) -> foldline_command::Settings {
+        foldline_command::Settings {
+            queue_commands_max: self.queue_commands_max.max(1),
+            remembered_commands: self.remembered_commands.max(1),
+            snapshot_events: self.snapshot_events.max(1),
+            command_timeout: Duration::from_millis(self.timeout_ms),
+            ..foldline_command::Settings::default()
+        }
+    }
+}
+
+impl Default for ProjectorSettings {
+    fn default() -> Self {
+        Self { parked_max: 1000 }
+    }
+}
+
+impl Default for QuerySettings {
+    fn default() -> Self {
+        Self {
+            at_least_timeout_ms: 2000,
+        }
+    }
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Pretty,
+            filter: "info,fjall=warn,lsm_tree=warn".to_owned(),
+        }
+    }
+}
+
+impl Configuration {
+    /// Reads the configuration: defaults, then the file, then the environment.
+    ///
+    /// # Errors
+    /// When the file is named and absent, or anything in it or the environment is unknown or has
+    /// another type than it should; the error names the place.
+    pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        match file {
+            Some(file) => {
+                let found = file.is_file();
+                anyhow::ensure!(found, "there is no configuration file `{}`", file.display());
+                figment = figment.merge(Toml::file_exact(file));
+            }
+            None => figment = figment.merge(Toml::file(FILE_DEFAULT)),
+        }
+        // `FOLDLINE_URL` and the like belong to the tools that talk to a node.
+        let tools = [
+            "FOLDLINE_URL",
+            "FOLDLINE_CONFIG",
+            "FOLDLINE_GOLDENS",
+            "FOLDLINE_OLIST",
+            "FOLDLINE_SEED",
+        ];
+        let environment = Env::prefixed("FOLDLINE_")
+            .filter(move |key| {
+                !tools
+                    .iter()
+                    .any(|tool| tool["FOLDLINE_".len()..].eq_ignore_ascii_case(key.as_str()))
+            })
+            .split("__");
+        figment
+            .merge(environment)
+            .extract()
+            .context("the configuration cannot be read")
+    }
+
+    /// Checks what the types do not say.
+    ///
+    /// # Errors
+    /// When an open node would listen to other machines.
+    pub fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.listen.ip().is_loopback(),
+            "an open node serves every caller as staff, so it listens on loopback only, not on \
+             `{}`: use `--listen 127.0.0.1:{}` and put whatever authenticates in front of it",
+            self.listen,
+            self.listen.port(),
+        );
+        Ok(())
+    }
+}

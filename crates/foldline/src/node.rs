@@ -1,0 +1,106 @@
+//! A node: the parts of its role, put together.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+use foldline_command::{CommandSide, Contexts};
+use foldline_event_log::{Embedded, EventLog, SnapshotStore, embedded};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Application,
+    admin::{self, Admin},
+    configuration::Configuration,
+};
+
+/// What a node does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Everything in one process.
+    Dev,
+    /// The command side alone.
+    Command,
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Dev => "dev",
+            Self::Command => "command",
+        })
+    }
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    command: Arc<CommandSide>,
+    admin: Arc<Admin>,
+}
+
+impl Node {
+    /// Opens the log and starts the parts of the role.
+    ///
+    /// # Errors
+    /// When the log or the tables cannot be opened, or a read model's file has errors.
+    pub async fn start(
+        application: Application,
+        configuration: Configuration,
+        role: Role,
+        metrics: PrometheusHandle,
+    ) -> anyhow::Result<Self> {
+        let name = application.log_name()?;
+        let (contexts, definitions) = application.into_parts();
+        let definitions = definitions.in_directory(configuration.projections.as_deref());
+        let log = Arc::new(open_log(&configuration, name, &contexts)?);
+        let snapshots: Arc<dyn SnapshotStore> = log.clone();
+        let command = Arc::new(CommandSide::start(
+            log.clone(),
+            Some(snapshots),
+            contexts,
+            configuration.command.settings(),
+        ));
+        let admin = Arc::new(Admin {
+            log,
+            command: command.clone(),
+            metrics,
+            configuration,
+        });
+        Ok(Self { command, admin })
+    }
+
+    /// Serves until told to stop; then answers what is open and saves what makes the next start
+    /// quick.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        let routes = self.routes();
+        foldline_http::serve(listener, routes, stop).await;
+        self.command.stop().await;
+    }
+
+    fn routes(&self) -> Router {
+        let routes = foldline_http::command_routes(self.command.clone())
+            .merge(admin::routes(self.admin.clone()));
+        foldline_http::open_node(routes)
+    }
+}
+
+fn open_log(
+    configuration: &Configuration,
+    name: foldline_kernel::Context,
+    contexts: &Contexts,
+) -> anyhow::Result<Embedded> {
+    let settings = embedded::Settings {
+        name,
+        lanes: configuration.log.lanes,
+        contexts: contexts.names(),
+    };
+    let directory = configuration.data.join("log");
+    let log = Embedded::open(&directory, settings)
+        .with_context(|| format!("cannot open the data in {}", configuration.data.display()))?;
+    let topology = log.topology();
+    tracing::info!(log_id = %topology.log_id, lanes = topology.lanes, "log open");
+    Ok(log)
+}
