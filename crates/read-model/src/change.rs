@@ -153,6 +153,9 @@ impl Change {
         model: &Model,
         row: Option<RowValues>,
     ) -> Result<Option<RowValues>, Overflow> {
+        if let Some(column) = self.hidden_overflow(model, row.as_deref()) {
+            return Err(Overflow { column });
+        }
         if !self.present {
             return Ok(None);
         }
@@ -167,24 +170,24 @@ impl Change {
         for (column, operand) in &self.operands {
             let column = usize::from(*column);
             let value = &mut values[column - model.key_length];
-            if self.events > 1
-                && self.may_overflow(value)
-                && model.columns[column].role == Role::Add
-            {
-                return Err(Overflow {
-                    column: model.columns[column].name.to_string(),
-                });
-            }
             *value = combine(model, column, value, operand.clone())?;
         }
         Ok(Some(values))
     }
 
-    fn may_overflow(&self, value: &Value) -> bool {
-        match value {
-            Value::Bigint(sum) => sum.unsigned_abs().saturating_add(self.reach) > i64::MAX as u64,
-            _ => false,
+    /// Names a sum that some order of several events' parts might have carried out of its range,
+    /// be it that the row is deleted later on.
+    fn hidden_overflow(&self, model: &Model, row: Option<&[Value]>) -> Option<String> {
+        if self.events < 2 || self.reach == 0 {
+            return None;
         }
+        let columns = model.value_columns().iter().zip(row?);
+        let mut sums = columns.filter_map(|(column, value)| match (column.role, value) {
+            (Role::Add, Value::Bigint(sum)) => Some((column, sum.unsigned_abs())),
+            _ => None,
+        });
+        sums.find(|(_, sum)| sum.saturating_add(self.reach) > i64::MAX as u64)
+            .map(|(column, _)| column.name.to_string())
     }
 }
 

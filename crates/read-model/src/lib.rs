@@ -8,22 +8,34 @@
 //!   Event ──Model::fold──▶ (RowKey, Change)*  ──then──▶ one Change per row ──apply──▶ row
 //! ```
 //!
-//! Start reading at [`Model`], then [`Change`].
+//! Start reading at [`load_str`] and [`Model`], then [`Change`].
 
 mod change;
+mod check;
+mod definition;
+mod expression;
+mod fold;
+mod load;
 mod model;
+mod plain;
+mod revision;
+mod rules;
+mod shape;
+pub mod spec;
+mod suggest;
+mod trouble;
 mod value;
+mod words;
 
 pub use change::{Change, Overflow, RowKey, RowValues};
+pub use fold::{FoldError, SHARED_ADD_MAX};
+pub use load::{load_dir, load_str};
 pub use model::{
     Access, Column, Derived, Field, Filter, FilterKind, Model, Order, OrderTerm, PAGE_MAX, Query,
     Revision, Role, Scope, TableKind,
 };
+pub use plain::{ParkedUser, PlainFold};
 pub use rules::Rules;
+pub use trouble::{LoadError, LoadErrors};
 pub use value::{ColumnType, Value};
-
-mod rules {
-    /// placeholder
-    #[derive(Debug)]
-    pub struct Rules;
-}
+pub use words::{fold_words, query_words};

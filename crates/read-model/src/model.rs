@@ -180,7 +180,8 @@ pub enum FilterKind {
 /// One order of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// The name by which `order=` chooses it: the first term's, such as `revenue_cents desc`.
+    /// The name by which `order=` chooses it: the file's (`newest: listed_at desc`), else the first
+    /// term's, such as `revenue_cents desc`.
     pub name: Arc<str>,
     /// The terms, most significant first.
     pub terms: Vec<OrderTerm>,

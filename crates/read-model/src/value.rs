@@ -37,6 +37,17 @@ impl fmt::Display for ColumnType {
     }
 }
 
+impl ColumnType {
+    /// Turns a value into one of this type: `json` columns hold everything as JSON.
+    pub(crate) fn hold(self, value: Value) -> Value {
+        match (self, value) {
+            (Self::Json, value @ (Value::Null | Value::Json(_))) => value,
+            (Self::Json, value) => Value::Json(value.to_json().to_string().into()),
+            (_, value) => value,
+        }
+    }
+}
+
 /// The value of one column of one row. Null sorts before everything else, on every store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum Value {

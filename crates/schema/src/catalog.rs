@@ -127,18 +127,29 @@ impl Catalog {
     /// # Errors
     /// When the binary does not know the type, or knows it in another context.
     pub fn current_type(&self, event: &Event) -> Result<&'static str, UnknownType> {
-        let mut stored = self
-            .types
+        self.types
             .get(event.type_name.as_ref())
             .filter(|stored| stored.context == event.context)
+            .map(|stored| self.current_of(stored).name)
             .ok_or_else(|| UnknownType {
                 context: event.context.clone(),
                 type_name: event.type_name.to_string(),
-            })?;
+            })
+    }
+
+    /// Returns the name of the current type that a stored type is read as, itself where it is
+    /// current; `None` where the type is not known.
+    pub fn current_name(&self, name: &str) -> Option<&'static str> {
+        self.types
+            .get(name)
+            .map(|stored| self.current_of(stored).name)
+    }
+
+    fn current_of<'a>(&'a self, mut stored: &'a StoredType) -> &'a StoredType {
         while let Some(upcast) = &stored.upcast {
             stored = &self.types[upcast.to];
         }
-        Ok(stored.name)
+        stored
     }
 
     /// Returns an event's data in its current form, upcast where it is older.
