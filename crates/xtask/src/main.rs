@@ -1,2 +1,44 @@
-//! x
-fn main() {}
+//! The commands that look after the workspace: tests, goldens, benchmarks, the architecture check.
+//!
+//! `cargo xtask test` is what a developer runs, and what the build machine runs.
+
+mod architecture;
+mod bench;
+mod goldens;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Looks after the workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Command {
+    /// Everything that must hold: format, clippy, docs, architecture, every test.
+    Test(test::Arguments),
+    /// Writes every golden file anew, and says which changed.
+    Goldens,
+    /// Compares the crates with the tables in ARCHITECTURE.md, and licences with a list.
+    Architecture,
+    /// Measures a part beside its floor: the least work with which it could be done.
+    #[command(subcommand)]
+    Bench(bench::Command),
+}
+
+fn main() -> ExitCode {
+    let done = match Command::parse() {
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Goldens => goldens::run(),
+        Command::Architecture => architecture::run(),
+        Command::Bench(command) => bench::run(&command),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
