@@ -205,12 +205,15 @@ fn sixteen_digits(
     })
 }
 
+/// A log's name and a context's.
+type Names = (Context, Context);
+
 /// `/market/orders` to (`market`, `orders`), from a small cache: a log has few sources.
-fn source(text: &str) -> Result<(Context, Context), DecodeError> {
+fn source(text: &str) -> Result<Names, DecodeError> {
     thread_local! {
-        static LAST: RefCell<Vec<(Box<str>, (Context, Context))>> = const { RefCell::new(Vec::new()) };
+        static KNOWN: RefCell<Vec<(Box<str>, Names)>> = const { RefCell::new(Vec::new()) };
     }
-    LAST.with_borrow_mut(|known| {
+    KNOWN.with_borrow_mut(|known| {
         if let Some((_, names)) = known.iter().find(|(source, _)| source.as_ref() == text) {
             return Ok(names.clone());
         }

@@ -93,7 +93,9 @@ impl fmt::Display for CommandPart {
 impl CommandPart {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (part, of) = text.split_once('/')?;
-        let (part, of) = (part.parse().ok()?, of.parse().ok()?);
+        // Rust's integers also parse `+1`, which no part is written as.
+        let number = |text: &str| text.parse().ok().filter(|_| !text.starts_with('+'));
+        let (part, of) = (number(part)?, number(of)?);
         (1..=of).contains(&part).then_some(Self { part, of })
     }
 }
