@@ -1,0 +1,257 @@
+//! The log in one directory of one process, on fjall.
+//!
+//! ```text
+//!   writers ── encoded batches ──▶ committer ── one synced commit ──▶ store, then `heads`
+//!                                      │
+//!                                      └─▶ tails (last events in memory) ──▶ followers
+//!                                          store, in chunks ───────────────▶ followers behind
+//! ```
+//!
+//! It promises what [`EventLog`] does. An append is answered once its commit has been synced; a
+//! write or sync that failed closes the log for writing, because nobody knows then what the disk
+//! holds. Damage is told when the log is opened (a tail that is not there) or where a follower
+//! meets it (a record that does not verify); nothing is ever passed by in silence.
+//!
+//! Start reading at `embedded/committer.rs` for writing, `embedded/follower.rs` for reading.
+
+mod committer;
+mod directory;
+mod error;
+mod follower;
+mod heads_file;
+mod reader;
+mod record;
+mod shared;
+mod snapshots;
+mod start;
+mod store;
+mod tail;
+mod writer;
+
+use std::{path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use foldline_kernel::{Context, Lane, LaneSequence, Topology};
+use tokio::sync::{mpsc, oneshot};
+
+use self::{
+    committer::{Committer, OpenWriter, REQUESTS_WAITING_MAX, Request},
+    directory::Directory,
+    follower::EmbeddedFollower,
+    heads_file::{HeadsFile, HeadsFileError},
+    record::LaneState,
+    shared::Shared,
+    store::Store,
+    tail::Tail,
+    writer::EmbeddedWriter,
+};
+use crate::{
+    Corruption, EventLog, FollowError, Follower, From, Heads, LaneWriter, OpenWriterError, Place,
+};
+
+pub use error::OpenError;
+
+/// The embedded log, open.
+///
+/// The directory stays locked until this handle and every writer and follower of it are gone.
+pub struct Embedded {
+    shared: Arc<Shared>,
+    requests: mpsc::Sender<Request>,
+}
+
+/// What a program says of its log.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The log's name, the first part of every event's `source`.
+    pub name: Context,
+    /// The number of lanes of a log that is created; an existing log keeps its own.
+    pub lanes: u16,
+    /// The program's contexts: all that the log has, and new ones, which are added to it.
+    pub contexts: Vec<Context>,
+}
+
+impl Settings {
+    /// The number of lanes of an embedded log unless configured.
+    pub const LANES: u16 = 8;
+}
+
+impl Embedded {
+    /// Opens the log in a directory, creating both where there is none.
+    ///
+    /// # Errors
+    /// [`OpenError`]; each says what to do about it.
+    pub fn open(dir: &Path, settings: Settings) -> Result<Self, OpenError> {
+        let (directory, topology) = Directory::open(dir, &settings)?;
+        let store = Store::open(&directory.store_path(), &topology).map_err(|error| {
+            if store::is_damage(&error) {
+                directory.damaged("store", &error.to_string())
+            } else {
+                directory.unavailable(error)
+            }
+        })?;
+        let mut heads_file =
+            HeadsFile::open(&directory.heads_path(), &topology).map_err(|error| match error {
+                HeadsFileError::Io(error) => directory.unavailable(error),
+                HeadsFileError::Damaged(trouble) => directory.damaged("heads", &trouble),
+            })?;
+        let states = topology
+            .all_lanes()
+            .map(|lane| check_lane(&directory, &topology, &store, &mut heads_file, lane))
+            .collect::<Result<Vec<_>, _>>()?;
+        let tails = states
+            .iter()
+            .map(|state| Tail::new(state.heads.clone()))
+            .collect();
+        let shared = Arc::new(Shared::new(topology, tails, store, directory));
+        let (requests, waiting) = mpsc::channel(REQUESTS_WAITING_MAX);
+        let committer = Committer::new(Arc::clone(&shared), waiting, states, heads_file);
+        std::thread::Builder::new()
+            .name("foldline-log".into())
+            .spawn(move || committer.run())
+            .map_err(|error| shared.directory.unavailable(error))?;
+        Ok(Self { shared, requests })
+    }
+
+    /// Tells whether the log still takes appends, and why not.
+    ///
+    /// # Errors
+    /// A sentence for people: a write failed, and the process has to be started again.
+    pub fn health(&self) -> Result<(), String> {
+        self.shared
+            .closed()
+            .map_or(Ok(()), |closed| Err(closed.to_string()))
+    }
+
+    /// Returns how many bytes the records take on disk, journals included.
+    pub fn disk_bytes(&self) -> u64 {
+        self.shared.store.database.disk_space().unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Embedded")
+            .field("dir", &self.shared.directory.path())
+            .field("topology", &self.shared.topology)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads a lane's state and holds it against the records and against what was acknowledged.
+fn check_lane(
+    directory: &Directory,
+    topology: &Topology,
+    store: &Store,
+    heads_file: &mut HeadsFile,
+    lane: Lane,
+) -> Result<LaneState, OpenError> {
+    let corrupt = |at: LaneSequence, corruption| OpenError::Corrupt {
+        dir: directory.path().to_owned(),
+        lane,
+        place: Place::LaneSequence(at),
+        corruption,
+    };
+    let broken = |error: fjall::Error| {
+        if store::is_damage(&error) {
+            corrupt(LaneSequence::ZERO, Corruption::Record(error.to_string()))
+        } else {
+            directory.unavailable(error)
+        }
+    };
+    let mut state = match store.states.get(record::state_key(lane)).map_err(broken)? {
+        Some(bytes) => LaneState::decode(lane, &bytes, topology.contexts.len())
+            .map_err(|corruption| corrupt(LaneSequence::ZERO, corruption))?,
+        None => LaneState::empty(topology.contexts.len()),
+    };
+    let records = store.lane(lane);
+    let place = |guard: Option<fjall::Guard>| -> fjall::Result<LaneSequence> {
+        let key = guard.map(fjall::Guard::key).transpose()?;
+        let at = key.and_then(|key| record::lane_sequence(lane, &key));
+        Ok(at.unwrap_or_default())
+    };
+    let last = place(records.last_key_value()).map_err(broken)?;
+    let first = place(records.first_key_value()).map_err(broken)?;
+    let acknowledged = heads_file.get(lane);
+    // State and records are written in one atomic batch, and `heads` after it: each can only be
+    // at or behind the one before it, or something has been lost.
+    let promised = acknowledged.lane_sequence.max(state.heads.lane_sequence);
+    if last < promised {
+        let found = last;
+        let acknowledged = promised;
+        return Err(corrupt(
+            last.next(),
+            Corruption::CutOff {
+                found,
+                acknowledged,
+            },
+        ));
+    }
+    let one = LaneSequence(u64::from(last > LaneSequence::ZERO));
+    for (expected, found) in [(one, first), (state.heads.lane_sequence, last)] {
+        if expected != found {
+            let corruption = Corruption::Sequence {
+                kind: "lanesequence",
+                expected: expected.0,
+                found: found.0,
+            };
+            return Err(corrupt(expected, corruption));
+        }
+    }
+    // An epoch that was raised and then lost with the journal's end is not given out twice.
+    state.epoch = state.epoch.max(acknowledged.epoch);
+    let now = heads_file::Acknowledged {
+        lane_sequence: last,
+        epoch: state.epoch,
+    };
+    if now != acknowledged {
+        let noted = heads_file.put(lane, now);
+        noted.map_err(|error| directory.unavailable(error))?;
+    }
+    Ok(state)
+}
+
+#[async_trait]
+impl EventLog for Embedded {
+    fn topology(&self) -> &Topology {
+        &self.shared.topology
+    }
+
+    async fn open_writer(&self, lane: Lane) -> Result<Box<dyn LaneWriter>, OpenWriterError> {
+        let unavailable = |source| OpenWriterError::Unavailable { lane, source };
+        if lane.0 >= self.shared.topology.lanes {
+            let lanes = self.shared.topology.lanes;
+            return Err(unavailable(format!("the log has {lanes} lanes").into()));
+        }
+        let (answer, outcome) = oneshot::channel();
+        let request = Request::OpenWriter(OpenWriter { lane, answer });
+        if self.requests.send(request).await.is_err() {
+            let closed = self.shared.close("the committer ended");
+            return Err(unavailable(closed.into()));
+        }
+        let state = outcome.await.map_err(|gone| unavailable(gone.into()))??;
+        let shared = Arc::clone(&self.shared);
+        let requests = self.requests.clone();
+        Ok(Box::new(EmbeddedWriter::new(shared, requests, lane, state)))
+    }
+
+    async fn follow(
+        &self,
+        context: &Context,
+        partition: Lane,
+        from: From,
+    ) -> Result<Box<dyn Follower>, FollowError> {
+        let start = start::of_context(&self.shared, context, partition, from).await?;
+        let shared = Arc::clone(&self.shared);
+        Ok(Box::new(EmbeddedFollower::new(shared, start)))
+    }
+
+    async fn follow_lane(&self, lane: Lane, from: From) -> Result<Box<dyn Follower>, FollowError> {
+        let start = start::of_lane(&self.shared, lane, from)?;
+        let shared = Arc::clone(&self.shared);
+        Ok(Box::new(EmbeddedFollower::new(shared, start)))
+    }
+
+    async fn heads(&self, lane: Lane) -> Result<Heads, FollowError> {
+        start::end(&self.shared, lane)
+    }
+}

@@ -1,0 +1,317 @@
+//! The one thread that writes: it gathers what all lanes want appended into one synced commit.
+//!
+//! Everything that changes a lane passes through here in one order, so an append that comes after
+//! an `open_writer` finds the epoch raised, and one that came before is in the heads that the new
+//! writer gets. A round is one atomic batch: what it contains becomes durable together or not at
+//! all, and is published and answered only after that.
+
+use std::{sync::Arc, time::Instant};
+
+use fjall::{PersistMode, UserKey, UserValue};
+use foldline_kernel::{Epoch, Lane};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    heads_file::{Acknowledged, HeadsFile},
+    record::{self, Key, LaneState},
+    shared::{Closed, Shared},
+    tail::Placed,
+};
+use crate::{AppendError, Heads, OpenWriterError, Source};
+
+/// What one commit takes at most; a single larger append is still committed whole.
+const COMMIT_EVENTS_MAX: usize = 8192;
+const COMMIT_BYTES_MAX: usize = 8 << 20;
+
+/// How much of the disk stays free: tables and journals need room to be written too.
+const DISK_BYTES_FREE_MIN: u64 = 16 << 20;
+
+/// How many requests wait for the committer; each writer has one under way, so this is rarely met.
+pub(crate) const REQUESTS_WAITING_MAX: usize = 256;
+
+/// The largest epoch: CloudEvents integers have 32 bits with a sign.
+const EPOCH_MAX: u32 = i32::MAX as u32;
+
+pub(crate) enum Request {
+    Append(Append),
+    OpenWriter(OpenWriter),
+}
+
+/// An encoded batch at the places that its writer gave it.
+pub(crate) struct Append {
+    pub(crate) lane: Lane,
+    pub(crate) epoch: Epoch,
+    pub(crate) records: Vec<(Key, Vec<u8>)>,
+    pub(crate) bytes: usize,
+    pub(crate) events: Vec<Placed>,
+    /// The lane's end with this batch.
+    pub(crate) heads: Heads,
+    pub(crate) answer: oneshot::Sender<Result<(), AppendError>>,
+}
+
+pub(crate) struct OpenWriter {
+    pub(crate) lane: Lane,
+    pub(crate) answer: oneshot::Sender<Result<LaneState, OpenWriterError>>,
+}
+
+pub(crate) struct Committer {
+    shared: Arc<Shared>,
+    requests: mpsc::Receiver<Request>,
+    /// Each lane with all requests taken so far, which may be ahead of what is durable; a failed
+    /// commit closes the log, so nobody goes on from such a state.
+    states: Vec<LaneState>,
+    heads_file: HeadsFile,
+}
+
+/// What is committed together.
+#[derive(Default)]
+struct Round {
+    appends: Vec<Append>,
+    openings: Vec<(OpenWriter, LaneState)>,
+    lanes: Vec<Lane>,
+    events: usize,
+    bytes: usize,
+    disk_bytes_free: Option<u64>,
+}
+
+impl Round {
+    fn has_room(&self) -> bool {
+        self.events < COMMIT_EVENTS_MAX && self.bytes < COMMIT_BYTES_MAX
+    }
+
+    fn touch(&mut self, lane: Lane) {
+        if !self.lanes.contains(&lane) {
+            self.lanes.push(lane);
+        }
+    }
+}
+
+impl Committer {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        requests: mpsc::Receiver<Request>,
+        states: Vec<LaneState>,
+        heads_file: HeadsFile,
+    ) -> Self {
+        Self {
+            shared,
+            requests,
+            states,
+            heads_file,
+        }
+    }
+
+    /// Serves until the log and all its writers are gone.
+    pub(crate) fn run(mut self) {
+        let _closes_on_panic = ClosesOnPanic(Arc::clone(&self.shared));
+        while let Some(request) = self.requests.blocking_recv() {
+            let mut round = Round {
+                disk_bytes_free: self.shared.directory.bytes_free(),
+                ..Round::default()
+            };
+            self.take(request, &mut round);
+            while round.has_room()
+                && let Ok(request) = self.requests.try_recv()
+            {
+                self.take(request, &mut round);
+            }
+            self.settle(round);
+        }
+    }
+
+    /// Takes a request into the round, or answers it at once.
+    fn take(&mut self, request: Request, round: &mut Round) {
+        match request {
+            Request::Append(append) => match self.check(&append, round) {
+                Err(refusal) => drop(append.answer.send(Err(refusal))),
+                // It proved that the writer still owns the lane, here and now, in order with
+                // every opening; there is nothing to be made durable.
+                Ok(()) if append.events.is_empty() => drop(append.answer.send(Ok(()))),
+                Ok(()) => {
+                    self.states[append.lane.index()]
+                        .heads
+                        .clone_from(&append.heads);
+                    round.events += append.events.len();
+                    round.bytes += append.bytes;
+                    round.touch(append.lane);
+                    round.appends.push(append);
+                }
+            },
+            Request::OpenWriter(opening) => match self.raise_epoch(opening.lane) {
+                Err(refusal) => drop(opening.answer.send(Err(refusal))),
+                Ok(state) => {
+                    round.touch(opening.lane);
+                    round.openings.push((opening, state));
+                }
+            },
+        }
+    }
+
+    fn check(&self, append: &Append, round: &Round) -> Result<(), AppendError> {
+        let Append { lane, epoch, .. } = *append;
+        if let Some(closed) = self.shared.closed() {
+            return Err(unavailable(lane, closed.clone()));
+        }
+        let state = &self.states[lane.index()];
+        if epoch != state.epoch {
+            return Err(AppendError::Fenced { lane, epoch });
+        }
+        // The one writer of an epoch counts on from what it was last answered, so its batch
+        // starts where the lane ends; anything else would be a gap or an overwritten record.
+        let end = state.heads.lane_sequence.0 + append.events.len() as u64;
+        if append.heads.lane_sequence.0 != end {
+            return Err(unavailable(
+                lane,
+                "the batch does not start at the lane's end",
+            ));
+        }
+        match round.disk_bytes_free {
+            Some(free) if !append.events.is_empty() => {
+                let wanted = (round.bytes + append.bytes) as u64 + DISK_BYTES_FREE_MIN;
+                if free < wanted {
+                    return Err(unavailable(lane, full(&self.shared, free)));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn raise_epoch(&mut self, lane: Lane) -> Result<LaneState, OpenWriterError> {
+        let unavailable = |source| Err(OpenWriterError::Unavailable { lane, source });
+        if let Some(closed) = self.shared.closed() {
+            return unavailable(closed.clone().into());
+        }
+        let state = &mut self.states[lane.index()];
+        if state.epoch.0 >= EPOCH_MAX {
+            return unavailable("its epochs are used up".into());
+        }
+        state.epoch.0 += 1;
+        Ok(state.clone())
+    }
+
+    /// Commits the round, moves the tails on and answers.
+    fn settle(&mut self, mut round: Round) {
+        if round.lanes.is_empty() {
+            return;
+        }
+        let started = Instant::now();
+        match self.commit(&mut round) {
+            Ok(()) => {
+                metrics::histogram!("foldline_log_commit_seconds").record(started.elapsed());
+                metrics::histogram!("foldline_log_commit_events").record(round.events as f64);
+                // Followers first: who is answered finds its events at every follower.
+                for append in round.appends {
+                    let tail = self.shared.tail(append.lane);
+                    tail.publish(append.events, append.heads);
+                    drop(append.answer.send(Ok(())));
+                }
+                for (opening, state) in round.openings {
+                    drop(opening.answer.send(Ok(state)));
+                }
+            }
+            Err(failure) => refuse(round, &failure),
+        }
+    }
+
+    /// Makes the round durable: one atomic batch, synced, then the heads beside it.
+    fn commit(&mut self, round: &mut Round) -> Result<(), Failure> {
+        let store = &self.shared.store;
+        let mut batch = store
+            .database
+            .batch()
+            .durability(Some(PersistMode::SyncData));
+        for append in &mut round.appends {
+            let keyspace = store.lane(append.lane);
+            for (key, record) in append.records.drain(..) {
+                batch.insert(keyspace, UserKey::from(key), UserValue::from(record));
+            }
+        }
+        for lane in &round.lanes {
+            let state = &self.states[lane.index()];
+            let key = UserKey::from(record::state_key(*lane));
+            batch.insert(&store.states, key, state.encode(*lane));
+        }
+        fail::fail_point!("log::before_commit", |_| std::process::abort());
+        batch.commit().map_err(|error| self.failed(error))?;
+        fail::fail_point!("log::after_commit", |_| std::process::abort());
+        for lane in &round.lanes {
+            let state = &self.states[lane.index()];
+            let acknowledged = Acknowledged {
+                lane_sequence: state.heads.lane_sequence,
+                epoch: state.epoch,
+            };
+            self.heads_file
+                .put(*lane, acknowledged)
+                .map_err(|error| Failure {
+                    certain: false,
+                    closed: self
+                        .shared
+                        .close(&format!("writing `heads` failed: {error}")),
+                })?;
+        }
+        Ok(())
+    }
+
+    fn failed(&self, error: fjall::Error) -> Failure {
+        Failure {
+            // fjall refuses before it writes once an earlier write or flush of its own failed.
+            certain: matches!(error, fjall::Error::Poisoned),
+            closed: self.shared.close(&format!("a write failed: {error}")),
+        }
+    }
+}
+
+/// A commit that failed; `certain` where surely nothing of it was written.
+struct Failure {
+    certain: bool,
+    closed: Closed,
+}
+
+fn refuse(round: Round, failure: &Failure) {
+    for append in round.appends {
+        let (lane, source) = (append.lane, Source::from(failure.closed.clone()));
+        let error = if failure.certain {
+            AppendError::Unavailable { lane, source }
+        } else {
+            AppendError::Unknown { lane, source }
+        };
+        drop(append.answer.send(Err(error)));
+    }
+    for (opening, _) in round.openings {
+        let lane = opening.lane;
+        let source = failure.closed.clone().into();
+        drop(
+            opening
+                .answer
+                .send(Err(OpenWriterError::Unavailable { lane, source })),
+        );
+    }
+}
+
+/// Lets nobody wait for a committer that is gone.
+struct ClosesOnPanic(Arc<Shared>);
+
+impl Drop for ClosesOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.close("the committer panicked");
+        }
+    }
+}
+
+fn unavailable(lane: Lane, source: impl Into<Source>) -> AppendError {
+    AppendError::Unavailable {
+        lane,
+        source: source.into(),
+    }
+}
+
+fn full(shared: &Shared, free: u64) -> String {
+    format!(
+        "the disk of {} is full: {} MiB are free and {} MiB are kept for tables and journals",
+        shared.directory.path().display(),
+        free >> 20,
+        DISK_BYTES_FREE_MIN >> 20,
+    )
+}

@@ -1,0 +1,235 @@
+//! The log's directory: its lock, its format and its topology.
+//!
+//! ```text
+//!   lock       held by the process that has the log open
+//!   log.json   format version, log id, name, lanes, contexts
+//!   heads      how far each lane was acknowledged
+//!   store/     the records (fjall)
+//! ```
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use foldline_kernel::{LogId, Topology};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{OpenError, Settings, heads_file::HeadsFile};
+
+/// The format of directory, keys and records that this program reads and writes.
+pub(crate) const FORMAT: u64 = 1;
+
+/// How often, and how long apart, the lock is tried: a reader of a log that was just closed in
+/// this process may still be finishing its chunk.
+const LOCK_TRIES_MAX: u32 = 10;
+const LOCK_RETRY: Duration = Duration::from_millis(50);
+
+/// The directory, locked for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    path: PathBuf,
+    /// Locks end with their file, also when the process is killed.
+    lock: File,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LogRecord {
+    format: u64,
+    #[serde(flatten)]
+    topology: Topology,
+}
+
+impl Directory {
+    /// Locks a directory and reads its topology, creating both where there is no log yet.
+    pub(crate) fn open(path: &Path, settings: &Settings) -> Result<(Self, Topology), OpenError> {
+        let unavailable = |error: io::Error| OpenError::Unavailable {
+            dir: path.to_owned(),
+            source: error.into(),
+        };
+        fs::create_dir_all(path).map_err(unavailable)?;
+        let lock = lock(path).map_err(|error| match error {
+            TryLockError::WouldBlock => OpenError::InUse {
+                dir: path.to_owned(),
+            },
+            TryLockError::Error(error) => unavailable(error),
+        })?;
+        let directory = Self {
+            path: path.to_owned(),
+            lock,
+        };
+        let topology = match fs::read(directory.record_path()) {
+            Ok(bytes) => directory.known(&bytes, settings)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => directory.create(settings)?,
+            Err(error) => return Err(unavailable(error)),
+        };
+        Ok((directory, topology))
+    }
+
+    pub(crate) fn heads_path(&self) -> PathBuf {
+        self.path.join("heads")
+    }
+
+    pub(crate) fn store_path(&self) -> PathBuf {
+        self.path.join("store")
+    }
+
+    /// Returns the directory itself.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the free bytes of the directory's disk, where the system says.
+    pub(crate) fn bytes_free(&self) -> Option<u64> {
+        #[cfg(unix)]
+        {
+            let disk = rustix::fs::fstatvfs(&self.lock).ok()?;
+            Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+        }
+        #[cfg(not(unix))]
+        None
+    }
+
+    fn record_path(&self) -> PathBuf {
+        self.path.join("log.json")
+    }
+
+    fn create(&self, settings: &Settings) -> Result<Topology, OpenError> {
+        // The record is what makes a log: a creation that stopped before it left nothing that
+        // counts, but records without it are somebody's events.
+        if self.store_path().exists() {
+            return Err(self.damaged("log.json", "it is missing, though there is a `store`"));
+        }
+        let log_id = LogId(Uuid::now_v7());
+        let topology = Topology::new(
+            log_id,
+            settings.name.clone(),
+            settings.lanes,
+            settings.contexts.clone(),
+        )
+        .map_err(|source| OpenError::Settings {
+            dir: self.path.clone(),
+            source,
+        })?;
+        HeadsFile::create(&self.heads_path(), &topology)
+            .and_then(|()| self.write(&topology))
+            .map_err(|error| self.unavailable(error))?;
+        tracing::info!(dir = %self.path.display(), %log_id, lanes = topology.lanes, "created a log");
+        Ok(topology)
+    }
+
+    fn known(&self, bytes: &[u8], settings: &Settings) -> Result<Topology, OpenError> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u64,
+        }
+        let unreadable = |error: serde_json::Error| self.damaged("log.json", &error.to_string());
+        let Format { format } = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if format != FORMAT {
+            return Err(OpenError::Format {
+                dir: self.path.clone(),
+                found: format,
+                known: FORMAT,
+            });
+        }
+        let LogRecord { mut topology, .. } = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if topology.name != settings.name {
+            return Err(OpenError::OtherName {
+                dir: self.path.clone(),
+                found: topology.name,
+                wanted: settings.name.clone(),
+            });
+        }
+        if topology.lanes != settings.lanes {
+            tracing::info!(
+                lanes = topology.lanes,
+                configured = settings.lanes,
+                "the log keeps the number of lanes it was created with"
+            );
+        }
+        self.merge_contexts(&mut topology, settings)?;
+        Ok(topology)
+    }
+
+    /// Adds the program's new contexts to the log's; refuses where the program lacks one.
+    fn merge_contexts(
+        &self,
+        topology: &mut Topology,
+        settings: &Settings,
+    ) -> Result<(), OpenError> {
+        let lacks = |context: &&_| !settings.contexts.contains(context);
+        let missing: Vec<_> = topology.contexts.iter().filter(lacks).cloned().collect();
+        if !missing.is_empty() {
+            return Err(OpenError::MissingContexts {
+                dir: self.path.clone(),
+                missing,
+            });
+        }
+        let is_new = |context: &&_| !topology.contexts.contains(context);
+        let added: Vec<_> = settings.contexts.iter().filter(is_new).cloned().collect();
+        if added.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(contexts = ?added, "added to the log");
+        topology.contexts.extend(added);
+        self.write(topology)
+            .map_err(|error| self.unavailable(error))
+    }
+
+    /// Replaces the record as a whole, durably.
+    fn write(&self, topology: &Topology) -> io::Result<()> {
+        let record = LogRecord {
+            format: FORMAT,
+            topology: topology.clone(),
+        };
+        let new = self.path.join("log.json.new");
+        let mut file = File::create(&new)?;
+        serde_json::to_writer_pretty(&mut file, &record)?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        fs::rename(&new, self.record_path())?;
+        sync_directory(&self.path)
+    }
+
+    pub(crate) fn damaged(&self, file: &str, trouble: &str) -> OpenError {
+        OpenError::Damaged {
+            dir: self.path.clone(),
+            file: file.to_owned(),
+            trouble: trouble.to_owned(),
+        }
+    }
+
+    pub(crate) fn unavailable(&self, error: impl Into<crate::Source>) -> OpenError {
+        OpenError::Unavailable {
+            dir: self.path.clone(),
+            source: error.into(),
+        }
+    }
+}
+
+fn lock(path: &Path) -> Result<File, TryLockError> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path.join("lock"))
+        .map_err(TryLockError::Error)?;
+    for _ in 1..LOCK_TRIES_MAX {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_RETRY),
+            settled => return settled.map(|()| file),
+        }
+    }
+    file.try_lock().map(|()| file)
+}
+
+/// A rename is durable once its directory is.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        File::open(path)?.sync_all()?;
+    }
+    Ok(())
+}
