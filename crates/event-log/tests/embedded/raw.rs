@@ -28,6 +28,11 @@ impl Raw {
             .unwrap()
     }
 
+    /// Has a lane's records written from memory to a table.
+    pub(crate) fn flush(&self, lane: Lane) {
+        self.lane(lane).rotate_memtable_and_wait().unwrap();
+    }
+
     pub(crate) fn remove(&self, lane: Lane, at: LaneSequence) {
         self.lane(lane).remove(key(lane, at)).unwrap();
     }
