@@ -70,7 +70,7 @@ mod tests {
     fn one_permissive_choice_is_enough_and_every_condition_counts() {
         for good in [
             "MIT",
-    "MIT-0",
+            "MIT-0",
             "MIT/Apache-2.0",
             "MIT OR GPL-3.0-only",
             "(MIT OR Apache-2.0) AND Unicode-3.0",
