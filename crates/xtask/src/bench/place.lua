@@ -8,6 +8,9 @@
 local USERS = 100000
 -- Prime, so that consecutive requests are of users far apart and all users get their turn.
 local STRIDE = 7919
+-- As long as the ids that take their place, since wrk counts the body's bytes.
+local USER = "USER" .. string.rep("-", 32)
+local ORDER = "ORDER" .. string.rep("-", 31)
 
 local threads = {}
 
@@ -31,17 +34,13 @@ function init(args)
     response = check
   end
   order_prefix = string.format("%06x%02x-0000-4000-8000-", salt, number)
-  local body = '{"order_id":"%ORDER%","lines":[{"product_id":"5f1d0a4c-7b3e-4a52-9c11-d2f8'
+  local body = '{"order_id":"' .. ORDER .. '","lines":[{"product_id":"5f1d0a4c-7b3e-4a52-9c11-d2f8'
     .. '67b3a90e","seller_id":"c93e5b27-10f4-4d86-8e2a-6b7d0c4f915a","quantity":1,'
     .. '"unit_price_cents":12990,"freight_cents":1572}]}'
-  local headers = {
-    ["Content-Type"] = "application/json",
-    -- wrk counts the placeholder, which is shorter than the id that takes its place.
-    ["Content-Length"] = tostring(#body - #"%ORDER%" + 36),
-  }
-  local whole = wrk.format("POST", "/v1/users/%USER%/orders/place", headers, body)
-  local user_from, user_to = whole:find("%USER%", 1, true)
-  local order_from, order_to = whole:find("%ORDER%", 1, true)
+  local path = "/v1/users/" .. USER .. "/orders/place"
+  local whole = wrk.format("POST", path, { ["Content-Type"] = "application/json" }, body)
+  local user_from, user_to = whole:find(USER, 1, true)
+  local order_from, order_to = whole:find(ORDER, 1, true)
   at_user = whole:sub(1, user_from - 1) .. "00000000-0000-4000-8000-"
   at_order = whole:sub(user_to + 1, order_from - 1)
   at_end = whole:sub(order_to + 1)
