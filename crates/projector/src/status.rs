@@ -1,0 +1,155 @@
+//! What `views` shows of every read model.
+
+use foldline_kernel::{Checkpoint, Context, Lane, LaneSequence, Sequence};
+use foldline_tables::{GenerationNumber, GenerationState, Parked};
+use serde::Serialize;
+
+/// One read model and its generations.
+#[derive(Clone, Debug, Serialize)]
+pub struct ViewStatus {
+    /// The read model.
+    pub name: String,
+    /// The revision of the current definition, which may still be being built.
+    pub revision: String,
+    /// How many rows the serving generation shows; none where nothing serves or it cannot be read.
+    pub rows: Option<u64>,
+    /// How many events of its contexts the serving generation has not absorbed, as of now.
+    pub events_behind: u64,
+    /// Since when the serving generation lacks something, 0 where it lacks nothing.
+    pub lag_seconds: f64,
+    /// The users that the serving generation holds back.
+    pub parked: Vec<Parked>,
+    /// What keeps the read model from being looked after, such as a registry out of reach.
+    pub trouble: Option<String>,
+    /// Every generation, oldest first.
+    pub generations: Vec<GenerationStatus>,
+}
+
+impl ViewStatus {
+    /// Returns the generation that serves.
+    pub fn serving(&self) -> Option<&GenerationStatus> {
+        let mut generations = self.generations.iter();
+        generations.find(|generation| generation.state == GenerationState::Serving)
+    }
+
+    /// Tells whether it serves and follows every lane; the error says what is wrong.
+    ///
+    /// # Errors
+    /// A sentence for people.
+    pub fn ready(&self) -> Result<(), String> {
+        let name = &self.name;
+        let Some(serving) = self.serving() else {
+            let first = self.generations.first();
+            let trouble = first.and_then(|generation| generation.trouble.as_deref());
+            let trouble = trouble.or(self.trouble.as_deref());
+            let trouble = trouble.unwrap_or("its first generation is being built");
+            return Err(format!("`{name}` does not serve yet: {trouble}"));
+        };
+        if let Some(stopped) = serving.stopped_lanes.first() {
+            let StoppedLane { lane, reason } = stopped;
+            return Err(format!("`{name}` has stopped on lane {lane}: {reason}"));
+        }
+        match (serving.status, &serving.trouble) {
+            (Doing::Following | Doing::StandingBy | Doing::Loading | Doing::Indexing, _) => Ok(()),
+            (doing, Some(trouble)) => Err(format!("`{name}` is {doing}: {trouble}")),
+            (doing, None) => Err(format!("`{name}` is {doing}")),
+        }
+    }
+}
+
+/// One generation.
+#[derive(Clone, Debug, Serialize)]
+pub struct GenerationStatus {
+    /// Its number.
+    pub number: GenerationNumber,
+    /// Whether it serves.
+    pub state: GenerationState,
+    /// The revision it is built by.
+    pub revision: String,
+    /// What its projector is doing.
+    pub status: Doing,
+    /// What is in the way, or why it stopped.
+    pub trouble: Option<String>,
+    /// Lanes that yield nothing more, and why.
+    pub stopped_lanes: Vec<StoppedLane>,
+    /// How often another projector was at work here.
+    pub stepped_down: u64,
+    /// How far it has come in each lane.
+    pub checkpoints: Vec<LaneCheckpoint>,
+    /// How many events of its contexts it has not absorbed, as of now.
+    pub events_behind: u64,
+    /// Since when it lacks something, 0 where it lacks nothing: the time since the latest moment
+    /// of which it holds everything that the log held then.
+    pub lag_seconds: f64,
+    /// How many rows show; none where it cannot be read.
+    pub rows: Option<u64>,
+    /// How many users it holds back.
+    pub parked_users: usize,
+    /// The users it holds back.
+    pub parked: Vec<Parked>,
+}
+
+/// The place of a generation in one lane.
+#[derive(Clone, Debug, Serialize)]
+pub struct LaneCheckpoint {
+    /// The lane.
+    pub lane: Lane,
+    /// The last lane sequence absorbed.
+    pub lane_sequence: LaneSequence,
+    /// The last sequence absorbed of each context.
+    pub sequences: std::collections::BTreeMap<String, Sequence>,
+}
+
+impl From<&Checkpoint> for LaneCheckpoint {
+    fn from(at: &Checkpoint) -> Self {
+        let by_name = |(context, sequence): &(Context, Sequence)| (context.to_string(), *sequence);
+        Self {
+            lane: at.lane,
+            lane_sequence: at.lane_sequence,
+            sequences: at.sequences.iter().map(by_name).collect(),
+        }
+    }
+}
+
+/// A lane that a generation cannot read any further.
+#[derive(Clone, Debug, Serialize)]
+pub struct StoppedLane {
+    /// The lane.
+    pub lane: Lane,
+    /// Where it stopped, and why.
+    pub reason: String,
+}
+
+/// What the projector of a generation is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Doing {
+    /// It reads what has been absorbed.
+    Starting,
+    /// It loads the log in bulk.
+    Loading,
+    /// It makes the indexes.
+    Indexing,
+    /// It follows the tail of the log, or is on the way there.
+    Following,
+    /// Another projector is at work on the same generation.
+    StandingBy,
+    /// Something is out of reach; it tries again.
+    Retrying,
+    /// It does not go on by itself.
+    Stopped,
+}
+
+impl std::fmt::Display for Doing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Starting => "starting",
+            Self::Loading => "loading",
+            Self::Indexing => "indexing",
+            Self::Following => "following",
+            Self::StandingBy => "standing by",
+            Self::Retrying => "retrying",
+            Self::Stopped => "stopped",
+        })
+    }
+}

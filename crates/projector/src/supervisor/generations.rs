@@ -1,0 +1,179 @@
+//! Taking generations up and letting them go, as the registry says.
+
+use std::sync::Arc;
+
+use foldline_read_model::Model;
+use foldline_tables::{Generation, GenerationNumber, TableError};
+use tokio::sync::watch;
+
+use super::{Running, Supervisor};
+use crate::{
+    RetireError,
+    feeds::Feeds,
+    live::Live,
+    plan::{Build, plan},
+    projector::{Projector, told},
+};
+
+impl Supervisor {
+    /// Makes what this process does agree with the registry and the current definition.
+    pub(super) async fn settle(&mut self) -> Result<(), TableError> {
+        let tables = Arc::clone(&self.shared.tables);
+        let log_id = self.shared.log.topology().log_id;
+        let model = self.view.model();
+        let mut listed = tables.generations(&self.view.name).await?;
+        let plan = plan(&listed, &model.revision, log_id);
+        for number in plan.retire {
+            self.retire(number, "another definition is being built")
+                .await?;
+            listed.retain(|generation| generation.number != number);
+        }
+        let building = match plan.build {
+            Build::Nothing => None,
+            Build::Resume(number) => Some(number),
+            Build::New => {
+                let generation = tables.create(&model, log_id).await?;
+                let number = generation.number;
+                listed.push(generation);
+                Some(number)
+            }
+        };
+        self.let_go(&listed).await;
+        for generation in &listed {
+            self.take_up(generation);
+        }
+        self.builds(building);
+        Ok(())
+    }
+
+    /// Stops following what is not in the registry any more.
+    async fn let_go(&mut self, listed: &[Generation]) {
+        let gone: Vec<_> = self
+            .running
+            .keys()
+            .filter(|number| listed.iter().all(|listed| listed.number != **number))
+            .copied()
+            .collect();
+        for number in gone {
+            self.drop_running(number).await;
+        }
+    }
+
+    async fn drop_running(&mut self, number: GenerationNumber) {
+        if let Some(running) = self.running.remove(&number) {
+            running.ended().await;
+        }
+        self.view.remove(number);
+    }
+
+    /// Follows a generation that is not followed yet.
+    pub(super) fn take_up(&mut self, generation: &Generation) {
+        if let Some(running) = self.running.get(&generation.number) {
+            running.live.set_state(generation.state);
+            return;
+        }
+        let (stop, stopped) = watch::channel(false);
+        let (live, projector) = match self.definition_of(generation) {
+            Ok((model, feeds)) => {
+                let follows = Some((Arc::clone(&model), feeds));
+                let live = Arc::new(Live::new(generation, follows));
+                let projector = Projector {
+                    shared: Arc::clone(&self.shared),
+                    live: Arc::clone(&live),
+                    model,
+                    stop: stopped,
+                };
+                (live, Some(tokio::spawn(projector.run())))
+            }
+            Err(reason) => {
+                tracing::error!(view = %self.view.name, generation = %generation.number, reason,
+                    "a generation cannot be followed");
+                let live = Arc::new(Live::new(generation, None));
+                live.stops(reason);
+                (live, None)
+            }
+        };
+        self.view.add(Arc::clone(&live));
+        let running = Running {
+            live,
+            stop,
+            projector,
+        };
+        self.running.insert(generation.number, running);
+    }
+
+    /// Reads what a generation is built by; the error is a sentence.
+    fn definition_of(&self, generation: &Generation) -> Result<(Arc<Model>, Feeds), String> {
+        let topology = self.shared.log.topology();
+        if generation.log_id != topology.log_id {
+            return Err(format!(
+                "it was built from another log, {}; a replay builds it from this one",
+                generation.log_id
+            ));
+        }
+        let current = self.view.model();
+        let model = if generation.revision == current.revision {
+            current
+        } else {
+            let load = &self.shared.load;
+            let loaded = load(&generation.model, &generation.definition);
+            Arc::new(loaded.map_err(|trouble| {
+                format!("this version cannot read the definition it was built by: {trouble}")
+            })?)
+        };
+        let feeds = Feeds::of(&model, topology)
+            .map_err(|context| format!("the log has no context `{context}`"))?;
+        Ok((model, feeds))
+    }
+
+    /// Drops a generation and its tables.
+    pub(super) async fn retire(
+        &mut self,
+        number: GenerationNumber,
+        why: &str,
+    ) -> Result<(), TableError> {
+        self.drop_running(number).await;
+        match self.shared.tables.retire(&self.view.name, number).await {
+            // Another process did it.
+            Ok(()) | Err(TableError::NoGeneration { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        tracing::info!(view = %self.view.name, generation = %number, why, "retired a generation");
+        self.builds_no_more(number, why);
+        Ok(())
+    }
+
+    pub(super) async fn retire_on_demand(
+        &mut self,
+        number: GenerationNumber,
+    ) -> Result<(), RetireError> {
+        let model = self.view.name.to_string();
+        let tables = |source| RetireError::Tables {
+            model: model.clone(),
+            source,
+        };
+        let listed = self.shared.tables.generations(&model).await;
+        let listed = listed.map_err(tables)?;
+        let Some(generation) = listed.iter().find(|listed| listed.number == number) else {
+            return Err(RetireError::UnknownGeneration {
+                model: model.clone(),
+                generation: number,
+            });
+        };
+        if generation.state == foldline_tables::GenerationState::Serving {
+            return Err(RetireError::Serves {
+                model: model.clone(),
+                generation: number,
+            });
+        }
+        match self.retire(number, "somebody asked for it").await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                // Its projector has stopped; the next look takes it up again.
+                self.look_at = tokio::time::Instant::now();
+                tracing::warn!(error = told(&error), "a generation could not be retired");
+                Err(tables(error))
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! One pass: a snapshot, the fold of the log up to its checkpoints, the comparison of one slice.
+
+use foldline_event_log::{FollowError, Follower, From, Heads};
+use foldline_kernel::{Checkpoint, Context, Lane};
+use foldline_tables::{Absorbed, Parked, TableSnapshot};
+use tokio::time::{Duration, Instant};
+
+use super::{
+    Verify, VerifyError, VerifyPhase, VerifyProgress, VerifyReport, compare,
+    reference::{Reference, Slice},
+};
+use crate::{chunk::Blame, order};
+
+/// How many events are folded before other tasks of the worker get their turn.
+const TURN_EVENTS: usize = 256;
+/// How often who asked is told.
+const TELL_EVERY: Duration = Duration::from_millis(100);
+
+pub(super) struct Pass<'v> {
+    verify: &'v Verify,
+    slice: Slice,
+    /// How many passes there are.
+    of: u32,
+    rows_max: Option<usize>,
+    done: u64,
+    total: u64,
+    told: Instant,
+}
+
+/// How a pass ended.
+pub(super) enum Ended {
+    /// The rows were compared; with the users held back and whether their events fail.
+    Compared(Vec<(Parked, bool)>),
+    /// More rows than a pass may hold.
+    TooManyRows,
+}
+
+/// Why a lane was not folded to its end.
+enum Stop {
+    TooManyRows,
+    Failed(VerifyError),
+    /// Told in the report.
+    Problem(String),
+}
+
+impl<'v> Pass<'v> {
+    pub(super) fn new(verify: &'v Verify, slice: Slice, of: u32, bounded: bool) -> Self {
+        let most = verify.shared.settings.verify_rows_max;
+        // An estimate that is a little off is no reason to begin again.
+        let most = usize::try_from(most.saturating_mul(2)).unwrap_or(usize::MAX);
+        Self {
+            verify,
+            slice,
+            of,
+            rows_max: bounded.then_some(most),
+            done: 0,
+            total: 0,
+            told: Instant::now(),
+        }
+    }
+
+    pub(super) async fn run(mut self, report: &mut VerifyReport) -> Result<Ended, VerifyError> {
+        let Verify {
+            shared,
+            model,
+            generation,
+            ..
+        } = self.verify;
+        let tables = |source| self.verify.tables(source);
+        let reader = shared.tables.reader(model, *generation).await;
+        let mut snapshot = reader.map_err(tables)?.snapshot().await.map_err(tables)?;
+        let absorbed: Absorbed = snapshot.absorbed().clone();
+        self.total = absorbed.checkpoints.iter().map(|at| self.fed(at)).sum();
+        let parked = &absorbed.parked;
+        let mut reference = Reference::new(model, &shared.catalog, self.slice, parked);
+        for goal in &absorbed.checkpoints {
+            match self.fold_lane(goal, &mut reference).await {
+                Ok(()) => {}
+                Err(Stop::TooManyRows) => return Ok(Ended::TooManyRows),
+                Err(Stop::Failed(error)) => return Err(error),
+                Err(Stop::Problem(problem)) => report.problem(problem),
+            }
+        }
+        for problem in std::mem::take(&mut reference.problems) {
+            report.problem(problem);
+        }
+        let held = reference.held(parked);
+        self.tell(VerifyPhase::Comparing);
+        self.compare(reference, snapshot.as_mut(), report).await?;
+        report.events = report.events.max(self.done);
+        report.as_of = absorbed.checkpoints.iter().map(Into::into).collect();
+        Ok(Ended::Compared(held))
+    }
+
+    /// Counts the events of the model's contexts up to a checkpoint.
+    fn fed(&self, at: &Checkpoint) -> u64 {
+        let source = self.verify.model.source.iter();
+        source.map(|context| at.sequence(context).0).sum()
+    }
+
+    async fn compare(
+        &self,
+        reference: Reference<'_>,
+        snapshot: &mut dyn TableSnapshot,
+        report: &mut VerifyReport,
+    ) -> Result<(), VerifyError> {
+        let model = &self.verify.model;
+        let mut compare = compare::Compare::new(model, reference.rows);
+        loop {
+            let rows = snapshot.next_rows(TURN_EVENTS).await;
+            let rows = rows.map_err(|source| self.verify.tables(source))?;
+            if rows.is_empty() {
+                break;
+            }
+            for (key, values) in rows {
+                if self.slice.has(&key) {
+                    compare.take(key, &values, report);
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+        compare.end(report);
+        Ok(())
+    }
+
+    /// Folds a lane from its beginning up to a checkpoint.
+    async fn fold_lane(
+        &mut self,
+        goal: &Checkpoint,
+        reference: &mut Reference<'_>,
+    ) -> Result<(), Stop> {
+        let lane = goal.lane;
+        let topology = self.verify.shared.log.topology();
+        self.within_the_log(goal).await?;
+        let mut at = Checkpoint::beginning(topology.log_id, lane);
+        if self.reached(&at, goal) {
+            return Ok(());
+        }
+        let mut follower = self.follow(lane).await.map_err(|error| self.stop(error))?;
+        while !self.reached(&at, goal) {
+            let events = follower.next_batch(TURN_EVENTS).await;
+            for event in events.map_err(|error| self.stop(error))? {
+                if self.reached(&at, goal) {
+                    break;
+                }
+                let place = || Blame::of(&event, lane).position;
+                order::follows(&at, &event, self.verify.model.follows_lanes())
+                    .map_err(|trouble| Stop::Problem(format!("at {}: {trouble}", place())))?;
+                at.advance(&event.context, event.sequence, event.lane_sequence);
+                self.done += u64::from(self.verify.model.source.contains(&event.context));
+                let applied = reference.apply(lane, &event);
+                applied.map_err(|error| Stop::Problem(format!("at {}: {error}", place())))?;
+            }
+            if self
+                .rows_max
+                .is_some_and(|most| reference.rows.len() > most)
+            {
+                return Err(Stop::TooManyRows);
+            }
+            self.tell(VerifyPhase::Folding);
+            tokio::task::yield_now().await;
+        }
+        agree(&at, goal)
+    }
+
+    /// Nobody must wait for events that a wrong checkpoint promises.
+    async fn within_the_log(&self, goal: &Checkpoint) -> Result<(), Stop> {
+        let log = &self.verify.shared.log;
+        let Heads {
+            lane_sequence,
+            sequences,
+        } = log
+            .heads(goal.lane)
+            .await
+            .map_err(|error| self.stop(error))?;
+        let contexts = log.topology().contexts.iter();
+        let beyond = |(context, end): (&Context, &_)| goal.sequence(context) > *end;
+        if goal.lane_sequence > lane_sequence || contexts.zip(&sequences).any(beyond) {
+            return Err(Stop::Problem(format!(
+                "the checkpoint of lane {}, lane sequence {}, lies beyond the end of the log at {}",
+                goal.lane, goal.lane_sequence, lane_sequence
+            )));
+        }
+        Ok(())
+    }
+
+    async fn follow(&self, lane: Lane) -> Result<Box<dyn Follower>, FollowError> {
+        let log = &self.verify.shared.log;
+        match self.verify.model.source.as_slice() {
+            [context] => log.follow(context, lane, From::Beginning).await,
+            _ => log.follow_lane(lane, From::Beginning).await,
+        }
+    }
+
+    fn reached(&self, at: &Checkpoint, goal: &Checkpoint) -> bool {
+        match self.verify.model.source.as_slice() {
+            [context] => at.sequence(context) >= goal.sequence(context),
+            _ => at.lane_sequence >= goal.lane_sequence,
+        }
+    }
+
+    fn stop(&self, error: FollowError) -> Stop {
+        match error {
+            FollowError::Corrupt { .. } => Stop::Problem(error.to_string()),
+            FollowError::Unavailable { .. } => Stop::Failed(self.verify.log(error)),
+        }
+    }
+
+    fn tell(&mut self, phase: VerifyPhase) {
+        if phase == VerifyPhase::Folding && self.told.elapsed() < TELL_EVERY {
+            return;
+        }
+        self.told = Instant::now();
+        // Nobody may listen, or have taken the report before.
+        let _ = self.verify.out.try_send(VerifyProgress {
+            model: self.verify.model.name.to_string(),
+            phase,
+            pass: self.slice.index + 1,
+            passes: self.of,
+            events_done: self.done,
+            events_total: self.total,
+        });
+    }
+}
+
+/// A checkpoint whose parts do not belong together was not written by this projector.
+fn agree(at: &Checkpoint, goal: &Checkpoint) -> Result<(), Stop> {
+    let same = |(context, sequence): &(Context, _)| at.sequence(context) == *sequence;
+    if at.lane_sequence == goal.lane_sequence && goal.sequences.iter().all(same) {
+        return Ok(());
+    }
+    Err(Stop::Problem(format!(
+        "the checkpoint of lane {} says lane sequence {} where the log has {}",
+        goal.lane, goal.lane_sequence, at.lane_sequence
+    )))
+}
