@@ -42,6 +42,7 @@ pub(crate) fn check(
         scope: Scope::User,
         source: Vec::new(),
         columns: Vec::new(),
+        key_is_sound: true,
     };
     checker.model()
 }
@@ -56,6 +57,8 @@ struct Checker<'c, 't> {
     source: Vec<Context>,
     /// The columns as the file declares them, in its order.
     columns: Vec<Declared>,
+    /// Whether the key was understood; if not, its consequences are not told as troubles.
+    key_is_sound: bool,
 }
 
 impl Checker<'_, '_> {
@@ -66,7 +69,9 @@ impl Checker<'_, '_> {
         self.scope = self.scope()?;
         self.source = self.source();
         self.columns();
+        let before = self.troubles.count();
         let mut key = self.key();
+        self.key_is_sound = self.troubles.count() == before;
         self.roles();
         let rules = self.rules(&mut key);
         let mut layout = self.layout(&key, rules);

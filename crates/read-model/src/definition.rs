@@ -1,4 +1,10 @@
 //! The file format of a read model: what TOML says, before anything of it is checked.
+//!
+//! Where the format leaves a choice: `row` at the top and under an `[on.…]` are merged, the latter
+//! winning for each column; `each` and `when` under an `[on.…]` replace those at the top. An
+//! expression that is a plain number or truth value may stand without quotes. `source`, `text`,
+//! `order` and `fields` take one text or a list. `scope` is `user` unless said otherwise, a page
+//! has 100 rows, and a query returns every column and derived value in the order of the file.
 
 mod entries;
 mod read;

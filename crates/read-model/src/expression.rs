@@ -15,7 +15,7 @@ mod print;
 
 use std::sync::Arc;
 
-pub(crate) use compile::{Compiled, Compiler, Names, Trouble, may_be_null, proven};
+pub(crate) use compile::{Compiled, Compiler, Names, Trouble, may_be_null, proven, there};
 pub(crate) use evaluate::Input;
 
 use crate::Value;

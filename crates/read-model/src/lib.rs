@@ -8,6 +8,14 @@
 //!   Event ──Model::fold──▶ (RowKey, Change)*  ──then──▶ one Change per row ──apply──▶ row
 //! ```
 //!
+//! ```
+//! use foldline_read_model::load_str;
+//! use foldline_schema::Catalog;
+//!
+//! let errors = load_str("order.toml", "name = 'order'", &Catalog::default()).unwrap_err();
+//! assert!(errors.to_string().starts_with("order.toml:1:1: `table` is missing"));
+//! ```
+//!
 //! Start reading at [`load_str`] and [`Model`], then [`Change`].
 
 mod change;

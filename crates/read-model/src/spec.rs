@@ -169,7 +169,6 @@ pub struct Given<'a> {
 
 impl Given<'_> {
     /// Looks for the one row with these columns, such as its key.
-    #[must_use]
     #[track_caller]
     pub fn row(&self, columns: Json) -> Row<'_> {
         let mut rows = self.rows();

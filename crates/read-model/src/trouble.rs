@@ -81,6 +81,10 @@ impl<'t> Troubles<'t> {
         self.line_and_column(at).0
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.found.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }

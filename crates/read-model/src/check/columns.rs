@@ -178,9 +178,17 @@ impl Checker<'_, '_> {
 
     /// Tells of columns that would be null for ever.
     pub(super) fn unfilled(&mut self) {
+        let definition = self.definition;
         for column in &self.columns {
-            if column.role.is_none() {
-                let name = column.name.get_ref();
+            let name = column.name.get_ref();
+            let in_row = || {
+                definition
+                    .on
+                    .iter()
+                    .any(|(_, on)| on.row.get(name).is_some())
+            };
+            let excused = !self.key_is_sound && (definition.row.get(name).is_some() || in_row());
+            if column.role.is_none() && !excused {
                 let trouble = format!("nothing fills the column `{name}`");
                 let help = format!("set it in some [on.…], as in set = {{ {name} = … }}");
                 self.troubles.add(column.name.span(), trouble, help);

@@ -4,7 +4,7 @@ use super::{Checker, rules::View};
 use crate::{
     Role,
     definition::{Formula, On},
-    expression::{Compiled, Expr},
+    expression::{Compiled, Expr, there},
     shape::Kind,
 };
 
@@ -25,8 +25,8 @@ impl Checker<'_, '_> {
                 let Some(compiled) = self.compile(formula, view) else {
                     continue;
                 };
-                self.fits(formula, &compiled, column, view);
-                if role == Role::Add && compiled.nullable {
+                let fits = self.fits(formula, &compiled, column, view);
+                if fits && role == Role::Add && compiled.nullable {
                     self.not_added(formula, &compiled, view);
                 }
                 // A second role has been told of.
@@ -44,33 +44,36 @@ impl Checker<'_, '_> {
             "`{expr}` may be null or absent in `{}`, and nothing is no number",
             view.event
         );
-        let help = format!("write \"has({expr}) ? {expr} : 0\"");
+        let help = there(expr).map(|there| format!("write \"{there} ? {expr} : 0\""));
         self.troubles.add(formula.span(), trouble, help);
     }
 
-    /// Checks that the value of an expression is of its column's type.
+    /// Checks that the value of an expression is of its column's type, or tells that it is not.
     pub(super) fn fits(
         &mut self,
         formula: &Formula,
         compiled: &Compiled,
         column: usize,
         view: &View<'_>,
-    ) {
+    ) -> bool {
         let column = &self.columns[column];
         if column.broken || compiled.kind.fits(column.column_type) {
-            return;
+            return true;
         }
         let name = column.name.get_ref();
         let trouble = format!(
             "`{}` is {} in `{}`, and the column `{name}` is {}",
             compiled.expr, compiled.kind, view.event, column.column_type
         );
-        let help = match &compiled.kind {
-            Kind::Number | Kind::Json | Kind::List(_) | Kind::Object(_) | Kind::Personal(_) => {
-                format!("declare {name} = \"json\", or take a member of it")
+        let help = match (&column.role, &compiled.kind) {
+            // A sum of another type would only be refused next.
+            (Some((Role::Add, _)), _) => None,
+            (_, Kind::Number | Kind::Json | Kind::List(_) | Kind::Object(_)) => {
+                Some(format!("declare {name} = \"json\", or take a member of it"))
             }
-            kind => format!("declare {name} = \"{kind}\""),
+            (_, kind) => Some(format!("declare {name} = \"{kind}\"")),
         };
         self.troubles.add(formula.span(), trouble, help);
+        false
     }
 }

@@ -10,7 +10,9 @@ use super::{Checker, key::Key};
 use crate::{
     Rules, Scope, Value,
     definition::{Formula, On, Text},
-    expression::{Attribute, Compiled, Compiler, Expr, Names, Path, Trouble, may_be_null, proven},
+    expression::{
+        Attribute, Compiled, Compiler, Expr, Names, Path, Trouble, may_be_null, proven, there,
+    },
     rules::{KnownType, Rule},
     shape::{Kind, Shape},
     suggest::did_you_mean,
@@ -24,6 +26,8 @@ pub(super) struct View<'a> {
     pub(super) event: &'a str,
     pub(super) data: &'a Shape,
     pub(super) item: Option<Shape>,
+    /// Whether there is an `each` that was refused, so that nothing is to be said about items.
+    pub(super) broken_item: bool,
     pub(super) proven: Vec<String>,
 }
 
@@ -51,6 +55,9 @@ impl<'c> Checker<'c, '_> {
     }
 
     fn only_key_columns(&mut self, key: &Key) {
+        if !self.key_is_sound {
+            return;
+        }
         let definition = self.definition;
         let below = definition.on.iter().flat_map(|(_, on)| on.row.iter());
         for (name, _) in definition.row.iter().chain(below) {
@@ -117,6 +124,7 @@ impl<'c> Checker<'c, '_> {
             event: name.get_ref(),
             data,
             item: None,
+            broken_item: false,
             proven: Vec::new(),
         };
         let definition = self.definition;
@@ -143,10 +151,15 @@ impl<'c> Checker<'c, '_> {
     }
 
     fn each(&mut self, each: &Formula, view: &mut View<'_>) -> Option<Path> {
-        let compiled = self.compile(each, view)?;
+        view.broken_item = true;
+        let names = Names {
+            data: view.data,
+            item: None,
+        };
+        let compiled = self.compile_over(each, names, view)?;
         match (compiled.expr, compiled.kind) {
             (Expr::Path(path), Kind::List(item)) => {
-                view.item = Some(*item);
+                (view.item, view.broken_item) = (Some(*item), false);
                 Some(path)
             }
             (expr, kind) => {
@@ -156,11 +169,6 @@ impl<'c> Checker<'c, '_> {
                 );
                 let help = "name a list of the event, as in each = \"data.lines\"";
                 self.troubles.add(each.span(), trouble, help);
-                // Whatever the elements were meant to be: say nothing more about them.
-                view.item = Some(Shape {
-                    kind: Kind::Json,
-                    nullable: false,
-                });
                 None
             }
         }
@@ -205,13 +213,13 @@ impl<'c> Checker<'c, '_> {
                 row.push(MISSING);
                 continue;
             };
-            self.fits(formula, &compiled, declared, view);
-            if compiled.nullable {
+            if self.fits(formula, &compiled, declared, view) && compiled.nullable {
                 let trouble = format!(
                     "`{}` may be null or absent in `{}`, and a key never is",
                     compiled.expr, view.event
                 );
-                let help = format!("skip such events: when = \"has({})\"", compiled.expr);
+                let help = there(&compiled.expr)
+                    .map(|there| format!("skip such events: when = \"{there}\""));
                 self.troubles.add(formula.span(), trouble, help);
             }
             row.push(compiled.expr);
@@ -275,10 +283,22 @@ impl<'c> Checker<'c, '_> {
 
     /// Compiles an expression; what is wrong with it is told where it stands.
     pub(super) fn compile(&mut self, formula: &Formula, view: &View<'_>) -> Option<Compiled> {
+        if view.broken_item && formula.text().contains("item") {
+            return None;
+        }
         let names = Names {
             data: view.data,
             item: view.item.as_ref(),
         };
+        self.compile_over(formula, names, view)
+    }
+
+    fn compile_over(
+        &mut self,
+        formula: &Formula,
+        names: Names<'_>,
+        view: &View<'_>,
+    ) -> Option<Compiled> {
         match Compiler::compile(formula.text(), names, &view.proven) {
             Ok(compiled) => Some(compiled),
             Err(Trouble { at, message, help }) => {

@@ -161,17 +161,13 @@ impl<'s> Compiler<'s> {
     }
 
     fn trouble(&self, ast: &IdedExpr, message: String, help: Option<String>) -> Trouble {
-        let at = self.source.offset_for(ast.id);
-        // The parser counts characters.
-        let in_bytes = |(start, _): (u32, u32)| {
-            let mut places = self.source.source.char_indices();
-            places.nth(start as usize).map(|(at, _)| at)
-        };
-        Trouble {
-            at: at.and_then(in_bytes),
-            message,
-            help,
-        }
+        let text = self.source.source.as_bytes();
+        let at = self.source.offset_for(ast.id).map(|(start, _)| {
+            let start = start as usize;
+            // The parser places a member at its dot.
+            start + usize::from(text.get(start) == Some(&b'.'))
+        });
+        Trouble { at, message, help }
     }
 
     fn refuse(&self, ast: &IdedExpr, message: &str, help: &str) -> Trouble {
@@ -182,13 +178,18 @@ impl<'s> Compiler<'s> {
 /// Says that a value may be null, and what to do about it.
 pub(crate) fn may_be_null(expr: &Expr) -> (String, Option<String>) {
     let message = format!("`{expr}` may be null or absent");
-    let help = match expr {
-        Expr::Path(path) => Some(format!(
-            "add `when = \"has({path})\"`, or write `has({path}) ? {path} : …`"
-        )),
-        _ => None,
-    };
+    let help = there(expr)
+        .map(|there| format!("add `when = \"{there}\"`, or write `{there} ? {expr} : …`"));
     (message, help)
+}
+
+/// Returns the condition under which a path holds a value.
+pub(crate) fn there(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Path(path) if path.members.is_empty() => Some(format!("{path} != null")),
+        Expr::Path(path) => Some(format!("has({path})")),
+        _ => None,
+    }
 }
 
 /// Returns the paths that hold a value where the condition came out as `truth`.
@@ -213,7 +214,7 @@ pub(crate) fn proven(condition: &Expr, truth: bool) -> Vec<String> {
 
 /// What is inside of something proves that the outer thing is there as well.
 fn prefixes(path: &Path) -> Vec<String> {
-    (1..=path.members.len())
+    (0..=path.members.len())
         .map(|length| {
             let members = path.members[..length].to_vec();
             Path {
@@ -241,20 +242,42 @@ fn parse(text: &str) -> Result<(IdedExpr, SourceInfo), Trouble> {
     Parser::new()
         .parse_with_source_info(text)
         .map_err(|errors| {
-            let Some(first) = errors.errors.first() else {
+            // What the parser could not read leads to troubles of its own; those say nothing.
+            let first = errors
+                .errors
+                .iter()
+                .find(|error| !error.msg.starts_with("Incomplete"));
+            let Some(first) = first else {
                 return whole("this is no expression".into(), None);
             };
-            let message = first.msg.trim_start_matches("Syntax error: ");
-            // The parser lists every token it would have taken, which helps nobody.
-            let message = message.split(" expecting ").next().unwrap_or(message);
+            // Places of errors count characters, those of expressions bytes.
             let at = usize::try_from(first.pos.1 - 1).ok();
             let at = at.and_then(|at| text.char_indices().nth(at));
+            let (message, help) = explain(&first.msg);
             Trouble {
                 at: at.map(|(at, _)| at),
-                message: format!("this is no expression: {message}"),
-                help: Some("texts stand in single quotes, as in `'placed'`".into()),
+                message,
+                help: help.map(str::to_owned),
             }
         })
+}
+
+/// Says what the parser means.
+fn explain(message: &str) -> (String, Option<&'static str>) {
+    if message.contains("has() macro") {
+        let message = "`has` takes a member, as in `has(data.name)`";
+        return (message.into(), None);
+    }
+    if message.starts_with("invalid int literal") {
+        return ("this number does not fit into 64 bits".into(), None);
+    }
+    let message = message.trim_start_matches("Syntax error: ");
+    // It lists every token it would have taken, which helps nobody.
+    let message = message.split(" expecting ").next().unwrap_or(message);
+    (
+        format!("this is no expression: {message}"),
+        Some("texts stand in single quotes, as in `'placed'`"),
+    )
 }
 
 /// Finds an attribute of the envelope by name.

@@ -76,7 +76,9 @@ pub(crate) fn catalog() -> Catalog {
 
 /// The data of `order.placed.v1` with lines of (seller, quantity, unit price).
 pub(crate) fn placed(order: &str, lines: &[(&str, i64, i64)]) -> Value {
-    let items = lines.iter().map(|(_, quantity, price)| quantity * price);
+    let items = lines
+        .iter()
+        .map(|(_, quantity, price)| quantity.saturating_mul(*price));
     let items = items.fold(0, i64::saturating_add);
     let lines: Vec<_> = lines
         .iter()

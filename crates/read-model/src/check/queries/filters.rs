@@ -26,7 +26,8 @@ impl Checker<'_, '_> {
         }
         self.distinct_parameters(model, query, &filters);
         // A filter that was refused would look like one that is missing.
-        if self.table == TableKind::Wide && filters.len() == query.filters.names().count() {
+        let all_known = filters.len() == query.filters.names().count();
+        if self.table == TableKind::Wide && self.key_is_sound && all_known {
             self.wide_filters(model, query, &filters);
         }
         filters

@@ -51,11 +51,7 @@ impl Compiler<'_> {
 
     fn unknown(&self, ast: &IdedExpr, name: &str) -> Trouble {
         if name == operators::INDEX {
-            return self.refuse(
-                ast,
-                "a list is not indexed",
-                "`each = \"data.list\"` applies the rule to every element, as `item`",
-            );
+            return self.indexed(ast);
         }
         if FUNCTIONS.contains(&name) {
             let message = format!("`{name}` takes one argument");
@@ -65,6 +61,14 @@ impl Compiler<'_> {
         let help = did_you_mean(name, FUNCTIONS)
             .unwrap_or_else(|| format!("the functions are {}", listed()));
         self.trouble(ast, message, Some(help))
+    }
+
+    pub(super) fn indexed(&self, ast: &IdedExpr) -> Trouble {
+        self.refuse(
+            ast,
+            "a list is not indexed",
+            "`each = \"data.list\"` applies the rule to every element, as `item`",
+        )
     }
 
     fn both(&mut self, left: &IdedExpr, right: &IdedExpr) -> Result<Compiled, Trouble> {

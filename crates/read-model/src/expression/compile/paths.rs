@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cel::{
     IdedExpr,
-    common::ast::{Expr as Ast, SelectExpr},
+    common::ast::{Expr as Ast, SelectExpr, operators},
 };
 
 use super::{Compiled, Compiler, Trouble, attribute};
@@ -71,7 +71,7 @@ impl<'s> Compiler<'s> {
         Ok(Place {
             path,
             shape,
-            nullable: shape.nullable,
+            nullable: shape.nullable && !self.proven.iter().any(|proven| proven == name),
         })
     }
 
@@ -90,6 +90,9 @@ impl<'s> Compiler<'s> {
         let before = match &operand.expr {
             Ast::Ident(name) if attribute(name).is_none() => self.root(operand, name)?,
             Ast::Select(inner) if !inner.test => self.place(operand, inner)?,
+            Ast::Call(call) if call.func_name == operators::INDEX => {
+                return Err(self.indexed(operand));
+            }
             _ => {
                 let message = "only `data` and `item` have members".to_owned();
                 return Err(self.trouble(ast, message, None));
