@@ -14,6 +14,7 @@
 //!
 //! Start reading at `embedded/committer.rs` for writing, `embedded/follower.rs` for reading.
 
+mod check;
 mod committer;
 mod directory;
 mod error;
@@ -31,7 +32,7 @@ mod writer;
 use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use foldline_kernel::{Context, Lane, LaneSequence, Topology};
+use foldline_kernel::{Context, Lane, Topology};
 use tokio::sync::{mpsc, oneshot};
 
 use self::{
@@ -39,15 +40,12 @@ use self::{
     directory::Directory,
     follower::EmbeddedFollower,
     heads_file::{HeadsFile, HeadsFileError},
-    record::LaneState,
     shared::Shared,
     store::Store,
     tail::Tail,
     writer::EmbeddedWriter,
 };
-use crate::{
-    Corruption, EventLog, FollowError, Follower, From, Heads, LaneWriter, OpenWriterError, Place,
-};
+use crate::{EventLog, FollowError, Follower, From, Heads, LaneWriter, OpenWriterError};
 
 pub use error::OpenError;
 
@@ -96,7 +94,7 @@ impl Embedded {
             })?;
         let states = topology
             .all_lanes()
-            .map(|lane| check_lane(&directory, &topology, &store, &mut heads_file, lane))
+            .map(|lane| check::lane(&directory, &topology, &store, &mut heads_file, lane))
             .collect::<Result<Vec<_>, _>>()?;
         let tails = states
             .iter()
@@ -135,79 +133,6 @@ impl std::fmt::Debug for Embedded {
             .field("topology", &self.shared.topology)
             .finish_non_exhaustive()
     }
-}
-
-/// Reads a lane's state and holds it against the records and against what was acknowledged.
-fn check_lane(
-    directory: &Directory,
-    topology: &Topology,
-    store: &Store,
-    heads_file: &mut HeadsFile,
-    lane: Lane,
-) -> Result<LaneState, OpenError> {
-    let corrupt = |at: LaneSequence, corruption| OpenError::Corrupt {
-        dir: directory.path().to_owned(),
-        lane,
-        place: Place::LaneSequence(at),
-        corruption,
-    };
-    let broken = |error: fjall::Error| {
-        if store::is_damage(&error) {
-            corrupt(LaneSequence::ZERO, Corruption::Record(error.to_string()))
-        } else {
-            directory.unavailable(error)
-        }
-    };
-    let mut state = match store.states.get(record::state_key(lane)).map_err(broken)? {
-        Some(bytes) => LaneState::decode(lane, &bytes, topology.contexts.len())
-            .map_err(|corruption| corrupt(LaneSequence::ZERO, corruption))?,
-        None => LaneState::empty(topology.contexts.len()),
-    };
-    let records = store.lane(lane);
-    let place = |guard: Option<fjall::Guard>| -> fjall::Result<LaneSequence> {
-        let key = guard.map(fjall::Guard::key).transpose()?;
-        let at = key.and_then(|key| record::lane_sequence(lane, &key));
-        Ok(at.unwrap_or_default())
-    };
-    let last = place(records.last_key_value()).map_err(broken)?;
-    let first = place(records.first_key_value()).map_err(broken)?;
-    let acknowledged = heads_file.get(lane);
-    // State and records are written in one atomic batch, and `heads` after it: each can only be
-    // at or behind the one before it, or something has been lost.
-    let promised = acknowledged.lane_sequence.max(state.heads.lane_sequence);
-    if last < promised {
-        let found = last;
-        let acknowledged = promised;
-        return Err(corrupt(
-            last.next(),
-            Corruption::CutOff {
-                found,
-                acknowledged,
-            },
-        ));
-    }
-    let one = LaneSequence(u64::from(last > LaneSequence::ZERO));
-    for (expected, found) in [(one, first), (state.heads.lane_sequence, last)] {
-        if expected != found {
-            let corruption = Corruption::Sequence {
-                kind: "lanesequence",
-                expected: expected.0,
-                found: found.0,
-            };
-            return Err(corrupt(expected, corruption));
-        }
-    }
-    // An epoch that was raised and then lost with the journal's end is not given out twice.
-    state.epoch = state.epoch.max(acknowledged.epoch);
-    let now = heads_file::Acknowledged {
-        lane_sequence: last,
-        epoch: state.epoch,
-    };
-    if now != acknowledged {
-        let noted = heads_file.put(lane, now);
-        noted.map_err(|error| directory.unavailable(error))?;
-    }
-    Ok(state)
 }
 
 #[async_trait]

@@ -5,6 +5,25 @@
 //! knows no command, no state and no read model. Every adapter passes the same suite,
 //! `conformance` (behind the feature of that name).
 //!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! use foldline_event_log::{Embedded, EventLog, From, embedded::Settings};
+//! use foldline_kernel::Lane;
+//!
+//! let dir = tempfile::tempdir()?;
+//! let contexts = vec!["orders".parse()?, "payments".parse()?];
+//! let settings = Settings { name: "market".parse()?, lanes: Settings::LANES, contexts };
+//! let log = Embedded::open(dir.path(), settings)?;
+//!
+//! let mut writer = log.open_writer(Lane(3)).await?;
+//! writer.append(vec![]).await?; // it still owns the lane
+//! let follower = log.follow_lane(Lane(3), From::Beginning).await?;
+//! assert_eq!(follower.heads(), *writer.heads());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Start reading at [`EventLog`] in `port.rs`, whose picture shows lanes and partitions.
 
 #[cfg(feature = "conformance")]

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     heads_file::{Acknowledged, HeadsFile},
-    record::{self, Key, LaneState},
+    record::{self, LaneState},
     shared::{Closed, Shared},
     tail::Placed,
 };
@@ -41,7 +41,7 @@ pub(crate) enum Request {
 pub(crate) struct Append {
     pub(crate) lane: Lane,
     pub(crate) epoch: Epoch,
-    pub(crate) records: Vec<(Key, Vec<u8>)>,
+    pub(crate) records: Vec<(UserKey, UserValue)>,
     pub(crate) bytes: usize,
     pub(crate) events: Vec<Placed>,
     /// The lane's end with this batch.
@@ -224,7 +224,7 @@ impl Committer {
         for append in &mut round.appends {
             let keyspace = store.lane(append.lane);
             for (key, record) in append.records.drain(..) {
-                batch.insert(keyspace, UserKey::from(key), UserValue::from(record));
+                batch.insert(keyspace, key, record);
             }
         }
         for lane in &round.lanes {

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use foldline_kernel::{Context, InvalidTopology, Lane};
+use foldline_kernel::{Context, InvalidTopology, Lane, LaneSequence};
 
-use crate::{Corruption, Place, Source};
+use crate::{Corruption, Source};
 
 /// Why the embedded log was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +69,7 @@ pub enum OpenError {
     },
     /// A lane's stored data breaks an invariant.
     #[error(
-        "the log in {} is corrupt: lane {lane} {place}: {corruption}; \
+        "the log in {} is corrupt: lane {lane} at lane sequence {at}: {corruption}; \
          restore the directory from a backup",
         dir.display()
     )]
@@ -79,9 +79,9 @@ pub enum OpenError {
         /// The lane.
         lane: Lane,
         /// Where in the lane.
-        place: Place,
+        at: LaneSequence,
         /// What is wrong.
-        corruption: Corruption,
+        corruption: Box<Corruption>,
     },
     /// A file of the log as a whole is damaged or missing.
     #[error(

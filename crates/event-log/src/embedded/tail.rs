@@ -137,3 +137,79 @@ impl Tail {
 fn size((_, event): &Placed) -> usize {
     event.record.len() + EVENT_BYTES
 }
+
+#[cfg(test)]
+mod tests {
+    use foldline_kernel::{Epoch, Lane, LogId, Sequence, Topology};
+    use foldline_schema::{Stamp, encode};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::conformance::event;
+
+    /// An event of a mebibyte; even ones are of context 1.
+    fn large(n: u64) -> Placed {
+        let orders = "orders".parse().unwrap();
+        let log_id = LogId(Uuid::nil());
+        let topology = Topology::new(log_id, "market".parse().unwrap(), 1, vec![]).unwrap();
+        let mut new = event(&topology, Lane(0), &orders, "large", (1, 1));
+        new.data = format!("\"{}\"", "x".repeat(1 << 20)).into();
+        let stamp = Stamp {
+            sequence: Sequence(n),
+            lane_sequence: LaneSequence(n),
+            epoch: Epoch(1),
+        };
+        let event = encode(&topology.name, new, stamp);
+        (usize::from(n.is_multiple_of(2)), Arc::new(event))
+    }
+
+    fn heads(n: u64) -> Heads {
+        Heads {
+            lane_sequence: LaneSequence(n),
+            sequences: vec![],
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_and_the_rest_is_behind() {
+        let tail = Tail::new(heads(5));
+        assert!(matches!(tail.read(LaneSequence(5), None, 9), Read::Nothing));
+        assert!(matches!(
+            tail.read(LaneSequence(4), None, 9),
+            Read::Behind(_)
+        ));
+        for n in 6..=25 {
+            tail.publish(vec![large(n)], heads(n));
+        }
+        // Seven of a mebibyte and a bit fit into eight.
+        assert!(matches!(
+            tail.read(LaneSequence(17), None, 9),
+            Read::Behind(_)
+        ));
+        let Read::Events {
+            events,
+            scanned,
+            end,
+        } = tail.read(LaneSequence(18), Some(1), 2)
+        else {
+            panic!("the last seven are kept");
+        };
+        let found: Vec<_> = events
+            .iter()
+            .map(|(_, event)| event.lane_sequence.0)
+            .collect();
+        assert_eq!(
+            (found, scanned, end),
+            (vec![20, 22], LaneSequence(22), None)
+        );
+        let Read::Events { events, end, .. } = tail.read(LaneSequence(24), Some(1), 2) else {
+            panic!("the last one is kept");
+        };
+        assert_eq!(
+            (events.len(), end),
+            (0, Some(heads(25))),
+            "passed by, but the end is known"
+        );
+        assert_eq!(*tail.watch().borrow(), LaneSequence(25));
+    }
+}

@@ -101,7 +101,7 @@ impl Append {
         let key = record::key(self.lane, lane_sequence);
         let record = record::encode(&key, context, sequence, &event.record);
         self.bytes += record.len();
-        self.records.push((key, record));
+        self.records.push((key.into(), record.into()));
         self.events.push((context, Arc::new(event)));
     }
 }

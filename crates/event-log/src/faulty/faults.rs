@@ -46,7 +46,7 @@ pub enum EventFault {
     Skip,
     /// It comes twice.
     Double,
-    /// It changes places with the event that the follower would get next.
+    /// It waits for the event that the follower would get next, and comes after it.
     SwapWithNext,
 }
 

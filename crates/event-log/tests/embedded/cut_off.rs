@@ -33,7 +33,7 @@ async fn a_journal_that_was_cut_off_is_told_at_open() {
                     found: LaneSequence(2),
                     acknowledged: LaneSequence(3),
                 };
-                assert_eq!(corruption, told);
+                assert_eq!(*corruption, told);
             }
             other => panic!("{other}"),
         }

@@ -1,5 +1,7 @@
 //! The embedded log: the laws of every log, and what only a directory can go through.
 
+#![allow(clippy::unwrap_used, reason = "a test may end there, helpers included")]
+
 mod child;
 mod conformance;
 mod crash;
