@@ -294,6 +294,14 @@ pub enum TableError {
         /// The generation asked for.
         generation: GenerationNumber,
     },
+    /// The generation serves, so it cannot be retired; switch to another one first.
+    #[error("generation {generation} of the read model `{model}` serves")]
+    Serves {
+        /// The read model.
+        model: String,
+        /// The generation.
+        generation: GenerationNumber,
+    },
     /// What is stored breaks an invariant.
     #[error("cannot {operation}: {trouble}")]
     Corrupt {

@@ -1,0 +1,153 @@
+//! Tables in SQLite files of one directory, for all processes of one host.
+//!
+//! ```text
+//!   registry.sqlite        which generations there are, which serves, the last number given
+//!   order-g3.sqlite        rows, checkpoints, parked users of one generation
+//!   order-g4.sqlite        … and of the next one, being built beside it
+//! ```
+//!
+//! SQLite has one writer per file, so each generation has a file of its own: read models do not
+//! wait for each other. Files are in WAL mode: readers see the last commit and block nobody.
+
+mod absorbed;
+mod cache;
+mod files;
+mod load;
+mod reader;
+mod registry;
+mod rows;
+mod schema;
+mod select;
+mod snapshot;
+mod statements;
+#[cfg(test)]
+mod tests;
+mod trouble;
+mod value;
+mod writer;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use foldline_kernel::LogId;
+use foldline_read_model::Model;
+use sqlx::{ConnectOptions, Connection};
+
+use self::{files::For, reader::Reader, registry::Registry, trouble::Subject, writer::Writer};
+use crate::{
+    Generation, GenerationNumber, GenerationState, TableError, TableReader, TableWriter, Tables,
+};
+
+/// The tables of one directory.
+#[derive(Debug)]
+pub struct Sqlite {
+    dir: PathBuf,
+    registry: Registry,
+}
+
+impl Sqlite {
+    /// Opens the tables of a directory, which is made where there is none.
+    ///
+    /// # Errors
+    /// [`TableError::Unavailable`] when the directory cannot be made or read,
+    /// [`TableError::Corrupt`] when what lies in it is of another format.
+    pub async fn open(dir: &Path) -> Result<Self, TableError> {
+        Ok(Self {
+            dir: dir.to_owned(),
+            registry: Registry::open(dir).await?,
+        })
+    }
+
+    /// Finds a generation in the registry and checks the format of its file.
+    async fn find(&self, subject: &Subject) -> Result<GenerationState, TableError> {
+        let generations = self.registry.generations(&subject.model).await?;
+        let found = generations
+            .into_iter()
+            .find(|generation| generation.number == subject.number)
+            .ok_or_else(|| subject.gone())?;
+        let sql = |error| subject.error("open", error);
+        let mut connection = files::options(&self.path(subject), For::Reading)
+            .connect()
+            .await
+            .map_err(sql)?;
+        let format = files::format_of(&mut connection).await.map_err(sql)?;
+        if format != files::FORMAT {
+            return Err(TableError::Corrupt {
+                operation: format!("open {} g{}", subject.model, subject.number),
+                trouble: schema::format_trouble(format),
+            });
+        }
+        connection.close().await.map_err(sql)?;
+        Ok(found.state)
+    }
+
+    fn path(&self, subject: &Subject) -> PathBuf {
+        files::generation(&self.dir, &subject.model, subject.number)
+    }
+}
+
+fn subject(model: &str, number: GenerationNumber) -> Subject {
+    Subject {
+        model: model.to_owned(),
+        number,
+    }
+}
+
+#[async_trait]
+impl Tables for Sqlite {
+    async fn generations(&self, model: &str) -> Result<Vec<Generation>, TableError> {
+        self.registry.generations(model).await
+    }
+
+    async fn create(&self, model: &Arc<Model>, log_id: LogId) -> Result<Generation, TableError> {
+        self.registry.create(model, log_id).await
+    }
+
+    async fn switch(&self, model: &str, to: GenerationNumber) -> Result<(), TableError> {
+        let subject = subject(model, to);
+        self.find(&subject).await?;
+        let sql = |error| subject.error("index", error);
+        // A generation never serves without its indexes, whoever forgot to finish its loading.
+        let mut connection = files::options(&self.path(&subject), For::Loading)
+            .connect()
+            .await
+            .map_err(sql)?;
+        load::finish(&mut connection).await.map_err(sql)?;
+        connection.close().await.map_err(sql)?;
+        self.registry.switch(&subject).await
+    }
+
+    async fn retire(&self, model: &str, generation: GenerationNumber) -> Result<(), TableError> {
+        self.registry.retire(&subject(model, generation)).await
+    }
+
+    async fn writer(
+        &self,
+        model: &Arc<Model>,
+        generation: GenerationNumber,
+    ) -> Result<Box<dyn TableWriter>, TableError> {
+        let subject = subject(&model.name, generation);
+        let building = self.find(&subject).await? == GenerationState::Building;
+        let purpose = if building { For::Loading } else { For::Writing };
+        let path = self.path(&subject);
+        let mut writer = Writer::new(Arc::clone(model), subject, path, purpose);
+        if !building {
+            writer.complete().await?;
+        }
+        Ok(Box::new(writer))
+    }
+
+    async fn reader(
+        &self,
+        model: &Arc<Model>,
+        generation: GenerationNumber,
+    ) -> Result<Arc<dyn TableReader>, TableError> {
+        let subject = subject(&model.name, generation);
+        self.find(&subject).await?;
+        let path = self.path(&subject);
+        Ok(Arc::new(Reader::new(Arc::clone(model), subject, path)))
+    }
+}

@@ -1,0 +1,198 @@
+//! From changes to rows: look up what is there, apply, write what comes of it.
+
+use std::sync::Arc;
+
+use foldline_read_model::{Change, Model, Role, RowKey, RowValues};
+use sqlx::{
+    AssertSqlSafe, SqliteConnection,
+    sqlite::{SqliteArguments, SqliteRow},
+};
+
+use super::{
+    cache::{Known, RowCache},
+    statements::{self, Statement, Statements},
+    value,
+};
+use crate::CommitError;
+
+/// What it takes to turn changes into rows.
+#[derive(Debug)]
+pub(crate) struct RowWriter {
+    model: Arc<Model>,
+    searched: Vec<usize>,
+    statements: Statements,
+    pub(crate) cache: RowCache,
+}
+
+/// Why rows were not written.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    Sql(sqlx::Error),
+    Overflow(Box<CommitError>),
+}
+
+impl From<sqlx::Error> for Trouble {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+/// A statement with its parameters.
+type Ready = (Arc<str>, SqliteArguments);
+type Keyed<'c> = &'c (RowKey, Change);
+
+impl RowWriter {
+    pub(crate) fn new(model: Arc<Model>) -> Self {
+        Self {
+            searched: model.searched_columns(),
+            statements: Statements::new(&model),
+            cache: RowCache::default(),
+            model,
+        }
+    }
+
+    /// Returns the model whose rows these are.
+    pub(crate) fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Writes what a batch of changes makes of its rows, in the order of their keys: neighbours
+    /// lie on one page. The cache then has the rows as this transaction leaves them, so it must
+    /// be cleared where the transaction does not come through.
+    pub(crate) async fn write(
+        &mut self,
+        connection: &mut SqliteConnection,
+        changes: &[(RowKey, Change)],
+    ) -> Result<(), Trouble> {
+        let (kept, deleted): (Vec<_>, Vec<_>) =
+            changes.iter().partition(|(_, change)| change.present);
+        self.delete(connection, &deleted).await?;
+        let known = self.look_up(connection, &kept).await?;
+        let (mut kept, mut known) = (kept.as_slice(), known.into_iter());
+        let mut next = self.prepare(&mut kept, &mut known)?;
+        while let Some((text, arguments)) = next {
+            // While SQLite's thread works on one statement, the next is put together here.
+            let running =
+                sqlx::query_with(AssertSqlSafe(text), arguments).execute(&mut *connection);
+            let preparing = async { self.prepare(&mut kept, &mut known) };
+            let (done, prepared) = futures::future::join(running, preparing).await;
+            done?;
+            next = prepared?;
+        }
+        Ok(())
+    }
+
+    /// Finds the rows as they stand: in the cache or, for the rest, in the table.
+    async fn look_up(
+        &mut self,
+        connection: &mut SqliteConnection,
+        changes: &[Keyed<'_>],
+    ) -> Result<Vec<Known>, sqlx::Error> {
+        let mut known = Vec::with_capacity(changes.len());
+        let mut missing = Vec::new();
+        for (key, change) in changes {
+            let row = if needs_no_row(&self.model, change) {
+                Known::Absent
+            } else {
+                self.cache.take(key)
+            };
+            if row == Known::Nothing {
+                missing.push(key);
+            }
+            known.push(row);
+        }
+        let mut left = missing.as_slice();
+        while !left.is_empty() {
+            let (text, arguments) = keys(&mut self.statements.read, &mut left)?;
+            let rows = sqlx::query_with(AssertSqlSafe(text), arguments)
+                .fetch_all(&mut *connection)
+                .await?;
+            for row in &rows {
+                let (key, values) = split(&self.model, row)?;
+                let place = changes.binary_search_by(|(known, _)| known.cmp(&key));
+                known[place.expect("only these keys were asked for")] = Known::Row(values);
+            }
+        }
+        Ok(known)
+    }
+
+    /// Applies the changes of the next statement and binds the rows that come of it.
+    fn prepare(
+        &mut self,
+        left: &mut &[Keyed<'_>],
+        known: &mut impl Iterator<Item = Known>,
+    ) -> Result<Option<Ready>, Trouble> {
+        if left.is_empty() {
+            return Ok(None);
+        }
+        let statement = &mut self.statements.write;
+        let (these, rest) = left.split_at(statement.rows(left.len()));
+        let mut arguments = statement.arguments(these.len());
+        for ((key, change), known) in these.iter().zip(known) {
+            let before = match known {
+                Known::Row(values) => Some(values),
+                Known::Absent | Known::Nothing => None,
+            };
+            let row = change.apply(&self.model, before);
+            let row = row.map_err(|overflow| {
+                Trouble::Overflow(Box::new(CommitError::Overflow {
+                    model: self.model.name.to_string(),
+                    key: key.clone(),
+                    overflow,
+                }))
+            })?;
+            let values = row.expect("a change that leaves no row is among the deleted");
+            statements::bind_row(&mut arguments, &self.searched, key, &values)?;
+            self.cache.put(key, Some(values));
+        }
+        *left = rest;
+        Ok(Some((statement.text(these.len()), arguments)))
+    }
+
+    async fn delete(
+        &mut self,
+        connection: &mut SqliteConnection,
+        deleted: &[Keyed<'_>],
+    ) -> Result<(), sqlx::Error> {
+        let deleted: Vec<_> = deleted.iter().map(|(key, _)| key).collect();
+        let mut left = deleted.as_slice();
+        while !left.is_empty() {
+            let (text, arguments) = keys(&mut self.statements.delete, &mut left)?;
+            sqlx::query_with(AssertSqlSafe(text), arguments)
+                .execute(&mut *connection)
+                .await?;
+        }
+        for key in deleted {
+            self.cache.put(key, None);
+        }
+        Ok(())
+    }
+}
+
+/// Binds the next keys, as many as one statement takes.
+fn keys(statement: &mut Statement, left: &mut &[&RowKey]) -> Result<Ready, sqlx::Error> {
+    let (these, rest) = left.split_at(statement.rows(left.len()));
+    let mut arguments = statement.arguments(these.len());
+    these
+        .iter()
+        .try_for_each(|key| statements::bind_key(&mut arguments, key))?;
+    *left = rest;
+    Ok((statement.text(these.len()), arguments))
+}
+
+/// Tells whether a change comes to the same row whatever is there.
+fn needs_no_row(model: &Model, change: &Change) -> bool {
+    let sets_all = || {
+        let columns = model.value_columns();
+        change.operands.len() == columns.len()
+            && columns.iter().all(|column| column.role == Role::Set)
+    };
+    change.reset || sets_all()
+}
+
+fn split(model: &Model, row: &SqliteRow) -> Result<(RowKey, RowValues), sqlx::Error> {
+    let read = |column: usize| value::read(row, column, model.columns[column].column_type);
+    let key = (0..model.key_length).map(read).collect::<Result<_, _>>()?;
+    let values = (model.key_length..model.columns.len()).map(read);
+    Ok((key, values.collect::<Result<_, _>>()?))
+}
