@@ -2,21 +2,30 @@
 
 mod export;
 mod health;
+mod views;
 
 use std::sync::Arc;
 
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{
+    Json, Router,
+    extract::State,
+    routing::{delete, get, post},
+};
 use foldline_command::CommandSide;
 use foldline_event_log::Embedded;
+use foldline_projector::Projectors;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 
-use crate::configuration::Configuration;
+use crate::{configuration::Configuration, definitions::Definitions};
 
 /// What the admin routes reach.
 pub(crate) struct Admin {
     pub(crate) log: Arc<Embedded>,
     pub(crate) command: Arc<CommandSide>,
+    /// None where the node's role has no read models.
+    pub(crate) projectors: Option<Arc<Projectors>>,
+    pub(crate) definitions: Definitions,
     pub(crate) metrics: PrometheusHandle,
     pub(crate) configuration: Configuration,
 }
@@ -37,6 +46,14 @@ pub(crate) fn routes(admin: Arc<Admin>) -> Router {
         .route("/metrics", get(metrics))
         .route("/v1/admin/export/{context}", get(export::export))
         .route("/v1/admin/config", get(config))
+        .route("/v1/admin/views", get(views::views))
+        .route("/v1/admin/views/{model}/replay", post(views::replay))
+        .route("/v1/admin/views/{model}/verify", post(views::verify))
+        .route("/v1/admin/views/{model}/rollback", post(views::rollback))
+        .route(
+            "/v1/admin/views/{model}/generations/{number}",
+            delete(views::retire),
+        )
         .with_state(admin)
 }
 
@@ -68,6 +85,7 @@ async fn index(State(admin): State<Arc<Admin>>) -> Json<Value> {
             "POST /v1/admin/views/{read model}/replay",
             "POST /v1/admin/views/{read model}/verify",
             "POST /v1/admin/views/{read model}/rollback",
+            "DELETE /v1/admin/views/{read model}/generations/{number}",
         ],
     }))
 }

@@ -1,12 +1,14 @@
 //! What an application is made of.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use foldline_command::Contexts;
 use foldline_kernel::{Context, Decider};
-use foldline_schema::{Catalog, StoredEvents};
+use foldline_schema::StoredEvents;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
+
+use crate::definitions::Definitions;
 
 /// An application: a name, its contexts, its read models.
 ///
@@ -115,14 +117,7 @@ impl Application {
     pub(crate) fn into_parts(self) -> (Arc<Contexts>, Definitions) {
         let contexts = Arc::new(self.contexts);
         let catalog = Arc::new(contexts.catalog().clone());
-        (
-            contexts,
-            Definitions {
-                built_in: self.read_models,
-                directory: None,
-                catalog,
-            },
-        )
+        (contexts, Definitions::new(self.read_models, catalog))
     }
 }
 
@@ -132,20 +127,5 @@ impl std::fmt::Debug for Application {
             .field("name", &self.name)
             .field("contexts", &self.contexts)
             .finish_non_exhaustive()
-    }
-}
-
-/// Where the read models' definitions come from: built in, or a directory that stands for them.
-#[derive(Clone, Debug)]
-pub(crate) struct Definitions {
-    built_in: Vec<(String, String)>,
-    directory: Option<std::path::PathBuf>,
-    pub(crate) catalog: Arc<Catalog>,
-}
-
-impl Definitions {
-    pub(crate) fn in_directory(mut self, directory: Option<&Path>) -> Self {
-        self.directory = directory.map(Path::to_owned);
-        self
     }
 }

@@ -150,6 +150,15 @@ impl Default for ProjectorSettings {
     }
 }
 
+impl ProjectorSettings {
+    pub(crate) fn settings(&self) -> foldline_projector::Settings {
+        foldline_projector::Settings {
+            parked_max: self.parked_max,
+            ..foldline_projector::Settings::default()
+        }
+    }
+}
+
 impl Default for QuerySettings {
     fn default() -> Self {
         Self {

@@ -10,6 +10,7 @@ mod admin;
 mod application;
 pub mod cli;
 pub mod configuration;
+mod definitions;
 mod node;
 mod telemetry;
 

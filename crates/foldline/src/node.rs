@@ -6,6 +6,8 @@ use anyhow::Context as _;
 use axum::Router;
 use foldline_command::{CommandSide, Contexts};
 use foldline_event_log::{Embedded, EventLog, SnapshotStore, embedded};
+use foldline_projector::{Parts, Projectors};
+use foldline_tables::Sqlite;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +16,7 @@ use crate::{
     Application,
     admin::{self, Admin},
     configuration::Configuration,
+    definitions::Definitions,
 };
 
 /// What a node does.
@@ -38,6 +41,7 @@ impl std::fmt::Display for Role {
 #[derive(Debug)]
 pub struct Node {
     command: Arc<CommandSide>,
+    projectors: Option<Arc<Projectors>>,
     admin: Arc<Admin>,
 }
 
@@ -63,13 +67,26 @@ impl Node {
             contexts,
             configuration.command.settings(),
         ));
+        let projectors = match role {
+            Role::Command => None,
+            Role::Dev => {
+                let started = start_projectors(&configuration, &definitions, log.clone()).await?;
+                Some(Arc::new(started))
+            }
+        };
         let admin = Arc::new(Admin {
             log,
             command: command.clone(),
+            projectors: projectors.clone(),
+            definitions,
             metrics,
             configuration,
         });
-        Ok(Self { command, admin })
+        Ok(Self {
+            command,
+            projectors,
+            admin,
+        })
     }
 
     /// Serves until told to stop; then answers what is open and saves what makes the next start
@@ -78,6 +95,9 @@ impl Node {
         let routes = self.routes();
         foldline_http::serve(listener, routes, stop).await;
         self.command.stop().await;
+        if let Some(projectors) = &self.projectors {
+            projectors.stop().await;
+        }
     }
 
     fn routes(&self) -> Router {
@@ -85,6 +105,27 @@ impl Node {
             .merge(admin::routes(self.admin.clone()));
         foldline_http::open_node(routes)
     }
+}
+
+async fn start_projectors(
+    configuration: &Configuration,
+    definitions: &Definitions,
+    log: Arc<dyn EventLog>,
+) -> anyhow::Result<Projectors> {
+    let models = definitions
+        .load()
+        .context("the read models' files have errors")?;
+    let tables = Sqlite::open(&configuration.data.join("tables")).await?;
+    let load = definitions.clone();
+    Ok(Projectors::start(Parts {
+        log,
+        tables: Arc::new(tables),
+        catalog: definitions.catalog(),
+        models,
+        load: Arc::new(move |model, text| load.parse(model, text)),
+        notice: Arc::new(|_| {}),
+        settings: configuration.projector.settings(),
+    }))
 }
 
 fn open_log(

@@ -30,6 +30,11 @@ pub(crate) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json
             LaneHealth::Stopped => missing.push(format!("lane {lane} has stopped")),
         }
     }
+    if let Some(projectors) = &admin.projectors
+        && let Err(troubles) = projectors.ready().await
+    {
+        missing.extend(troubles);
+    }
     let status = if missing.is_empty() {
         StatusCode::OK
     } else {
