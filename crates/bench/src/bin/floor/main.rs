@@ -26,6 +26,10 @@ use tokio_util::sync::CancellationToken;
 
 use lane::LaneQueue;
 
+// As in the node that is measured beside it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The contexts of the marketplace, so that the log has the same partitions.
 const CONTEXTS: [&str; 5] = ["accounts", "catalog", "orders", "payments", "reviews"];
 
