@@ -104,7 +104,7 @@ impl LaneReader {
             let events = follower.next_batch(limit).await?;
             backoff.reset();
             let mut chunk = Chunk::after(self.at.clone());
-            let ended = self.fill(&mut chunk, &events).await;
+            let ended = self.fill(&mut chunk, &events, follower.checkpoint()).await;
             if ended.is_ok() {
                 // It also knows the adapter's own cursor.
                 chunk.checkpoint = follower.checkpoint().clone();
@@ -140,8 +140,13 @@ impl LaneReader {
     }
 
     /// Checks and folds events, up to the first at which the lane or the model stops.
-    async fn fill(&mut self, chunk: &mut Chunk, events: &[Arc<Event>]) -> Result<(), End> {
-        let (sound, ended) = self.check(events);
+    async fn fill(
+        &mut self,
+        chunk: &mut Chunk,
+        events: &[Arc<Event>],
+        yielded: &Checkpoint,
+    ) -> Result<(), End> {
+        let (sound, ended) = self.check(events, yielded);
         for turn in tamper::with(self.lane, &events[..sound]).chunks(TURN_EVENTS) {
             for event in turn {
                 self.take(chunk, event)?;
@@ -151,8 +156,9 @@ impl LaneReader {
         ended
     }
 
-    /// Counts the events that follow each other and the place of this reader.
-    fn check(&self, events: &[Arc<Event>]) -> (usize, Result<(), End>) {
+    /// Counts the events that follow each other and the place of this reader; they must reach
+    /// the place up to which the log says it has yielded.
+    fn check(&self, events: &[Arc<Event>], yielded: &Checkpoint) -> (usize, Result<(), End>) {
         if self.shared.settings.trust_input {
             return (events.len(), Ok(()));
         }
@@ -164,7 +170,14 @@ impl LaneReader {
             }
             at.advance(&event.context, event.sequence, event.lane_sequence);
         }
-        (events.len(), Ok(()))
+        let reached = order::reached(&at, yielded).map_err(|corruption| {
+            End::from(FollowError::Corrupt {
+                lane: self.lane,
+                place: Place::LaneSequence(at.lane_sequence.next()),
+                corruption,
+            })
+        });
+        (events.len(), reached)
     }
 
     fn take(&mut self, chunk: &mut Chunk, event: &Arc<Event>) -> Result<(), End> {

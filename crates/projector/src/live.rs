@@ -29,6 +29,8 @@ pub(crate) struct Live {
     pub(crate) gate: Arc<tokio::sync::Mutex<()>>,
     now: Mutex<Now>,
     moved: watch::Sender<u64>,
+    /// The same for the read model as a whole.
+    view_moved: watch::Sender<u64>,
     /// Opened when it is first counted; it goes with the generation.
     reader: OnceCell<Arc<dyn TableReader>>,
 }
@@ -58,7 +60,11 @@ pub(crate) struct Seen {
 }
 
 impl Live {
-    pub(crate) fn new(generation: &Generation, follows: Option<(Arc<Model>, Feeds)>) -> Self {
+    pub(crate) fn new(
+        generation: &Generation,
+        follows: Option<(Arc<Model>, Feeds)>,
+        view_moved: watch::Sender<u64>,
+    ) -> Self {
         Self {
             number: generation.number,
             revision: generation.revision.clone(),
@@ -75,6 +81,7 @@ impl Live {
                 lag: Lag::since(Instant::now()),
             }),
             moved: watch::channel(0).0,
+            view_moved,
             reader: OnceCell::new(),
         }
     }
@@ -217,6 +224,7 @@ impl Live {
     fn change(&self, change: impl FnOnce(&mut Now)) {
         change(&mut self.now());
         self.moved.send_modify(|moves| *moves += 1);
+        self.view_moved.send_modify(|moves| *moves += 1);
     }
 
     /// No code under the lock can panic half way, so a poisoned lock still holds whole values.

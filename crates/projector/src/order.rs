@@ -12,13 +12,6 @@ use foldline_schema::Event;
 /// # Errors
 /// [`Corruption::Sequence`] on a gap, a repeat or a step back.
 pub(crate) fn follows(at: &Checkpoint, event: &Event, whole_lane: bool) -> Result<(), Corruption> {
-    let wrong = |kind, expected, found| {
-        Err(Corruption::Sequence {
-            kind,
-            expected,
-            found,
-        })
-    };
     let (expected, found) = (at.lane_sequence.next(), event.lane_sequence);
     if found < expected || (whole_lane && found > expected) {
         return wrong("lanesequence", expected.0, found.0);
@@ -28,4 +21,30 @@ pub(crate) fn follows(at: &Checkpoint, event: &Event, whole_lane: bool) -> Resul
         return wrong("sequence", expected.0, found.0);
     }
     Ok(())
+}
+
+/// Tells whether a reader that has seen every event stands where the log says it does.
+///
+/// # Errors
+/// [`Corruption::Sequence`] when the log has passed an event by, or holds one back.
+pub(crate) fn reached(at: &Checkpoint, yielded: &Checkpoint) -> Result<(), Corruption> {
+    for (context, sequence) in &yielded.sequences {
+        let seen = at.sequence(context);
+        if seen != *sequence {
+            return wrong("sequence", seen.next().0, sequence.next().0);
+        }
+    }
+    let (seen, said) = (at.lane_sequence, yielded.lane_sequence);
+    if seen != said {
+        return wrong("lanesequence", seen.next().0, said.next().0);
+    }
+    Ok(())
+}
+
+fn wrong(kind: &'static str, expected: u64, found: u64) -> Result<(), Corruption> {
+    Err(Corruption::Sequence {
+        kind,
+        expected,
+        found,
+    })
 }

@@ -109,13 +109,14 @@ impl Projectors {
     }
 
     async fn generation(&self, live: &Live, ends: &Ends) -> GenerationStatus {
+        let lag = live.lag(ends);
+        let events_behind = live.behind(ends);
+        let seen = live.seen();
+        // Counted last, so that the rows hold what the checkpoints say at least.
         let rows = match &live.follows {
             Some((model, _)) => live.count(self.shared.tables.as_ref(), model).await,
             None => None,
         };
-        let lag = live.lag(ends);
-        let events_behind = live.behind(ends);
-        let seen = live.seen();
         let stopped = |(lane, reason)| StoppedLane { lane, reason };
         GenerationStatus {
             number: live.number,
@@ -236,6 +237,12 @@ impl Projectors {
             live.number,
             options,
         ))
+    }
+
+    /// Returns what counts up whenever anything about a read model is different: a commit, a
+    /// switch, a lane that stops. It says that, not what; [`Self::views`] does.
+    pub fn moves(&self, model: &str) -> Option<watch::Receiver<u64>> {
+        self.view(model).map(|view| view.moved().subscribe())
     }
 
     /// Returns the current definition of a read model.

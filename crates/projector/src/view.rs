@@ -7,7 +7,7 @@ use std::{
 
 use foldline_read_model::Model;
 use foldline_tables::{GenerationNumber, GenerationState};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::{live::Live, supervisor::Order};
 
@@ -17,6 +17,7 @@ pub(crate) struct View {
     pub(crate) name: Arc<str>,
     pub(crate) orders: mpsc::Sender<Order>,
     now: Mutex<Now>,
+    moved: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
@@ -36,7 +37,13 @@ impl View {
                 generations: BTreeMap::new(),
                 trouble: None,
             }),
+            moved: watch::channel(0).0,
         }
+    }
+
+    /// Returns what counts the moves of the read model and of each of its generations.
+    pub(crate) fn moved(&self) -> &watch::Sender<u64> {
+        &self.moved
     }
 
     /// Returns the current definition.
@@ -64,10 +71,12 @@ impl View {
 
     pub(crate) fn add(&self, live: Arc<Live>) {
         self.now().generations.insert(live.number, live);
+        self.moved.send_modify(|moves| *moves += 1);
     }
 
     pub(crate) fn remove(&self, number: GenerationNumber) {
         self.now().generations.remove(&number);
+        self.moved.send_modify(|moves| *moves += 1);
     }
 
     /// Returns what keeps the supervisor from its work, if anything does.

@@ -11,7 +11,7 @@ use crate::{
     RetireError,
     feeds::Feeds,
     live::Live,
-    plan::{Build, plan},
+    plan::{self, Build},
     projector::{Projector, told},
 };
 
@@ -22,7 +22,7 @@ impl Supervisor {
         let log_id = self.shared.log.topology().log_id;
         let model = self.view.model();
         let mut listed = tables.generations(&self.view.name).await?;
-        let plan = plan(&listed, &model.revision, log_id);
+        let plan = plan::plan(&listed, &model.revision, log_id);
         for number in plan.retire {
             self.retire(number, "another definition is being built")
                 .await?;
@@ -32,10 +32,12 @@ impl Supervisor {
             Build::Nothing => None,
             Build::Resume(number) => Some(number),
             Build::New => {
-                let generation = tables.create(&model, log_id).await?;
-                let number = generation.number;
-                listed.push(generation);
-                Some(number)
+                listed = self.create_once(&model).await?;
+                match plan::plan(&listed, &model.revision, log_id).build {
+                    Build::Resume(number) => Some(number),
+                    // Another process was first, and its generation serves already.
+                    Build::Nothing | Build::New => None,
+                }
             }
         };
         self.let_go(&listed).await;
@@ -44,6 +46,29 @@ impl Supervisor {
         }
         self.builds(building);
         Ok(())
+    }
+
+    /// Creates a generation unless another process has done so at the same moment; returns what
+    /// there is then.
+    ///
+    /// Numbers are given one after another, so of two processes that find nothing the one with
+    /// the higher number sees the other's generation, and drops its own.
+    async fn create_once(&mut self, model: &Arc<Model>) -> Result<Vec<Generation>, TableError> {
+        let tables = Arc::clone(&self.shared.tables);
+        let log_id = self.shared.log.topology().log_id;
+        let own = tables.create(model, log_id).await?.number;
+        let mut listed = tables.generations(&self.view.name).await?;
+        let before: Vec<_> = listed
+            .iter()
+            .filter(|generation| generation.number < own)
+            .cloned()
+            .collect();
+        if plan::plan(&before, &model.revision, log_id).build != Build::New {
+            self.retire(own, "another process has begun the same")
+                .await?;
+            listed.retain(|generation| generation.number != own);
+        }
+        Ok(listed)
     }
 
     /// Stops following what is not in the registry any more.
@@ -73,10 +98,11 @@ impl Supervisor {
             return;
         }
         let (stop, stopped) = watch::channel(false);
+        let moved = || self.view.moved().clone();
         let (live, projector) = match self.definition_of(generation) {
             Ok((model, feeds)) => {
                 let follows = Some((Arc::clone(&model), feeds));
-                let live = Arc::new(Live::new(generation, follows));
+                let live = Arc::new(Live::new(generation, follows, moved()));
                 let projector = Projector {
                     shared: Arc::clone(&self.shared),
                     live: Arc::clone(&live),
@@ -88,7 +114,7 @@ impl Supervisor {
             Err(reason) => {
                 tracing::error!(view = %self.view.name, generation = %generation.number, reason,
                     "a generation cannot be followed");
-                let live = Arc::new(Live::new(generation, None));
+                let live = Arc::new(Live::new(generation, None, moved()));
                 live.stops(reason);
                 (live, None)
             }

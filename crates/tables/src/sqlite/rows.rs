@@ -66,6 +66,7 @@ impl RowWriter {
     ) -> Result<(), Trouble> {
         let (kept, deleted): (Vec<_>, Vec<_>) =
             changes.iter().partition(|(_, change)| change.present);
+        self.refuse_hidden_overflows(connection, &deleted).await?;
         self.delete(connection, &deleted).await?;
         let known = self.look_up(connection, &kept).await?;
         let (mut kept, mut known) = (kept.as_slice(), known.into_iter());
@@ -80,6 +81,45 @@ impl RowWriter {
             next = prepared?;
         }
         Ok(())
+    }
+
+    /// Refuses to delete a row whose sums may have overflowed on the way there: applied one by
+    /// one, the events before the deletion would have failed.
+    async fn refuse_hidden_overflows(
+        &mut self,
+        connection: &mut SqliteConnection,
+        deleted: &[Keyed<'_>],
+    ) -> Result<(), Trouble> {
+        let doubtful: Vec<_> = deleted
+            .iter()
+            .filter(|(_, change)| may_hide_overflow(change))
+            .copied()
+            .collect();
+        let known = self.look_up(connection, &doubtful).await?;
+        for ((key, change), known) in doubtful.into_iter().zip(known) {
+            self.apply(key, change, known)?;
+        }
+        Ok(())
+    }
+
+    /// Applies a change to a row as it stands.
+    fn apply(
+        &self,
+        key: &RowKey,
+        change: &Change,
+        known: Known,
+    ) -> Result<Option<RowValues>, Trouble> {
+        let before = match known {
+            Known::Row(values) => Some(values),
+            Known::Absent | Known::Nothing => None,
+        };
+        change.apply(&self.model, before).map_err(|overflow| {
+            Trouble::Overflow(Box::new(CommitError::Overflow {
+                model: self.model.name.to_string(),
+                key: key.clone(),
+                overflow,
+            }))
+        })
     }
 
     /// Finds the rows as they stand: in the cache or, for the rest, in the table.
@@ -128,25 +168,15 @@ impl RowWriter {
         let statement = &mut self.statements.write;
         let (these, rest) = left.split_at(statement.rows(left.len()));
         let mut arguments = statement.arguments(these.len());
+        let text = statement.text(these.len());
         for ((key, change), known) in these.iter().zip(known) {
-            let before = match known {
-                Known::Row(values) => Some(values),
-                Known::Absent | Known::Nothing => None,
-            };
-            let row = change.apply(&self.model, before);
-            let row = row.map_err(|overflow| {
-                Trouble::Overflow(Box::new(CommitError::Overflow {
-                    model: self.model.name.to_string(),
-                    key: key.clone(),
-                    overflow,
-                }))
-            })?;
+            let row = self.apply(key, change, known)?;
             let values = row.expect("a change that leaves no row is among the deleted");
             statements::bind_row(&mut arguments, &self.searched, key, &values)?;
             self.cache.put(key, Some(values));
         }
         *left = rest;
-        Ok(Some((statement.text(these.len()), arguments)))
+        Ok(Some((text, arguments)))
     }
 
     async fn delete(
@@ -180,6 +210,11 @@ fn keys(statement: &mut Statement, left: &mut &[&RowKey]) -> Result<Ready, sqlx:
     Ok((statement.text(these.len()), arguments))
 }
 
+/// Tells whether sums of the row before may have overflowed within the change.
+fn may_hide_overflow(change: &Change) -> bool {
+    change.events > 1 && change.reach > 0
+}
+
 /// Tells whether a change comes to the same row whatever is there.
 fn needs_no_row(model: &Model, change: &Change) -> bool {
     let sets_all = || {
@@ -187,7 +222,7 @@ fn needs_no_row(model: &Model, change: &Change) -> bool {
         change.operands.len() == columns.len()
             && columns.iter().all(|column| column.role == Role::Set)
     };
-    change.reset || sets_all()
+    (change.reset && !may_hide_overflow(change)) || sets_all()
 }
 
 fn split(model: &Model, row: &SqliteRow) -> Result<(RowKey, RowValues), sqlx::Error> {

@@ -1,0 +1,16 @@
+//! The laws of projectors: whatever the batches, faults and restarts, each event has exactly one
+//! effect, and a table is what a plain fold of the log says.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+mod following;
+mod log;
+mod node;
+mod parking;
+mod property;
+mod replaying;
+mod stopping;
+mod store;
+mod tables;
+mod verifying;
+mod world;

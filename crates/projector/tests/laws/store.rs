@@ -1,0 +1,78 @@
+//! The tables that laws run on: the double that can fail, and real files.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use foldline_read_model::{Change, Model, RowKey, RowValues, Value};
+use foldline_tables::{Absorbed, Batch, GenerationNumber, GenerationState, Sqlite, Tables};
+
+use crate::tables::MemoryTables;
+
+/// Tables, and what they need to stay.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pub(crate) tables: Arc<dyn Tables>,
+    _dir: Option<Arc<tempfile::TempDir>>,
+}
+
+impl Store {
+    pub(crate) fn memory() -> (Self, MemoryTables) {
+        let tables = MemoryTables::default();
+        let store = Self {
+            tables: Arc::new(tables.clone()),
+            _dir: None,
+        };
+        (store, tables)
+    }
+
+    pub(crate) async fn sqlite() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let tables = Sqlite::open(dir.path()).await.unwrap();
+        Self {
+            tables: Arc::new(tables),
+            _dir: Some(Arc::new(dir)),
+        }
+    }
+
+    pub(crate) async fn serving(&self, model: &Model) -> GenerationNumber {
+        let generations = self.tables.generations(&model.name).await.unwrap();
+        let mut generations = generations.into_iter();
+        let serving = generations.find(|known| known.state == GenerationState::Serving);
+        serving.expect("a generation serves").number
+    }
+
+    /// Reads everything a generation holds.
+    pub(crate) async fn read(
+        &self,
+        model: &Arc<Model>,
+        number: GenerationNumber,
+    ) -> (BTreeMap<RowKey, RowValues>, Absorbed) {
+        let reader = self.tables.reader(model, number).await.unwrap();
+        let mut snapshot = reader.snapshot().await.unwrap();
+        let absorbed = snapshot.absorbed().clone();
+        let mut rows = BTreeMap::new();
+        loop {
+            let more = snapshot.next_rows(100).await.unwrap();
+            if more.is_empty() {
+                return (rows, absorbed);
+            }
+            rows.extend(more);
+        }
+    }
+
+    pub(crate) async fn rows(&self, model: &Arc<Model>) -> BTreeMap<RowKey, RowValues> {
+        self.read(model, self.serving(model).await).await.0
+    }
+
+    /// Changes a row behind the back of every projector.
+    pub(crate) async fn meddle(&self, model: &Arc<Model>, key: RowKey, column: &str, to: Value) {
+        let mut change = Change::upsert(Default::default());
+        change.touch(model, model.column(column).unwrap(), to);
+        let number = self.serving(model).await;
+        let mut writer = self.tables.writer(model, number).await.unwrap();
+        let batch = Batch {
+            rows: vec![(key, change)],
+            ..Batch::default()
+        };
+        writer.commit(&batch).await.unwrap();
+    }
+}
