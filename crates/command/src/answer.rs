@@ -120,11 +120,18 @@ pub enum CommandError {
         action: &'static str,
     },
     /// The events are larger than the log takes.
-    #[error("the events of the command take {bytes} bytes, more than the {bytes_max} allowed")]
+    #[error(
+        "the command comes to {events} events of {bytes} bytes; {events_max} of {bytes_max} bytes \
+         are allowed"
+    )]
     TooLarge {
-        /// What they take.
+        /// How many they are.
+        events: usize,
+        /// How many they may be.
+        events_max: usize,
+        /// What their data takes.
         bytes: usize,
-        /// What is allowed.
+        /// What it may take.
         bytes_max: usize,
     },
     /// The user's state cannot be trusted; an operator has to look.

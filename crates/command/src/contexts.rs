@@ -6,6 +6,7 @@ use bytes::Bytes;
 use foldline_kernel::{Commands, Context, Decider, Malformed, Rejection, RejectionKind, Situation};
 use foldline_schema::{Catalog, DataError, Event, StoredEvents};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::{RawValue, to_raw_value};
 
 /// The state of one stream.
 pub(crate) type State = Box<dyn Any + Send>;
@@ -107,8 +108,8 @@ pub(crate) enum Refused {
         kind: RejectionKind,
         message: String,
     },
-    /// The decider panicked.
-    Panicked(String),
+    /// The decider panicked, or decided what has no JSON form.
+    Failed(String),
 }
 
 /// A decider with its types erased.
@@ -133,8 +134,8 @@ pub(crate) trait Rules: Send + Sync {
         catalog: &Catalog,
     ) -> Result<(), DataError>;
     fn revision(&self) -> u32;
-    fn save(&self, state: &dyn Any) -> serde_json::Result<Box<serde_json::value::RawValue>>;
-    fn load(&self, saved: &serde_json::value::RawValue) -> serde_json::Result<State>;
+    fn save(&self, state: &dyn Any) -> Result<Box<RawValue>, String>;
+    fn load(&self, saved: &RawValue) -> Result<State, String>;
 }
 
 struct TypedRules<D> {
@@ -194,18 +195,15 @@ where
         let command = *command
             .downcast::<D::Command>()
             .expect("parsed by the same rules");
-        let decided = caught(|| D::decide(Self::state(state), command, situation))
-            .map_err(Refused::Panicked)?
-            .map_err(|rejection| Refused::Rejected {
-                code: rejection.code(),
-                kind: rejection.kind(),
-                message: rejection.to_string(),
-            })?;
-        decided
-            .into_iter()
-            .map(encoded)
-            .collect::<Result<_, _>>()
-            .map_err(|error| Refused::Panicked(format!("an event has no JSON form: {error}")))
+        caught(|| {
+            let events = D::decide(Self::state(state), command, situation).map_err(rejected)?;
+            events
+                .into_iter()
+                .map(encoded)
+                .collect::<Result<_, _>>()
+                .map_err(|error| Refused::Failed(format!("an event has no JSON form: {error}")))
+        })
+        .unwrap_or_else(|panicked| Err(Refused::Failed(panicked)))
     }
 
     fn evolve(&self, state: &mut dyn Any, decided: &[Decided]) -> Result<(), String> {
@@ -227,21 +225,34 @@ where
         event: &Event,
         catalog: &Catalog,
     ) -> Result<(), DataError> {
-        let event = catalog.read::<D::Event>(event)?;
         let state = Self::state_mut(state);
-        caught(|| D::evolve(state, &event)).map_err(DataError)
+        caught(|| {
+            let event = catalog.read::<D::Event>(event)?;
+            D::evolve(state, &event);
+            Ok(())
+        })
+        .unwrap_or_else(|panicked| Err(DataError(panicked)))
     }
 
     fn revision(&self) -> u32 {
         D::STATE_REVISION
     }
 
-    fn save(&self, state: &dyn Any) -> serde_json::Result<Box<serde_json::value::RawValue>> {
-        serde_json::value::to_raw_value(Self::state(state))
+    fn save(&self, state: &dyn Any) -> Result<Box<RawValue>, String> {
+        caught(|| to_raw_value(Self::state(state)))?.map_err(|error| error.to_string())
     }
 
-    fn load(&self, saved: &serde_json::value::RawValue) -> serde_json::Result<State> {
-        Ok(Box::new(serde_json::from_str::<D::State>(saved.get())?))
+    fn load(&self, saved: &RawValue) -> Result<State, String> {
+        let state = caught(|| serde_json::from_str::<D::State>(saved.get()))?;
+        Ok(Box::new(state.map_err(|error| error.to_string())?))
+    }
+}
+
+fn rejected(rejection: impl Rejection) -> Refused {
+    Refused::Rejected {
+        code: rejection.code(),
+        kind: rejection.kind(),
+        message: rejection.to_string(),
     }
 }
 
@@ -255,7 +266,8 @@ fn encoded<E: StoredEvents>(event: E) -> serde_json::Result<Decided> {
     })
 }
 
-/// A panic of domain code concerns one user; it must not take the lane with it.
+/// A panic of the application's code, in whatever it implements, concerns one user; it must not
+/// take the lane with it.
 fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
         let text = payload

@@ -15,10 +15,8 @@ use foldline_schema::CommandHash;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    Answer, CommandError, Contexts, Request, Settings,
-    side::{LaneHealth, Meters},
-};
+use self::opening::Pauses;
+use crate::{Answer, CommandError, Contexts, Request, Settings, meters::Meters, side::LaneHealth};
 
 /// A command on its way to an answer.
 pub(crate) struct Submission {
@@ -30,9 +28,9 @@ pub(crate) struct Submission {
     pub(crate) hash: CommandHash,
     /// The time its events carry, once it has been decided.
     pub(crate) time: Option<Timestamp>,
-    /// Whether it has been decided before and its batch was left unsettled: finding it in the log
-    /// is then its first answer, not a repeat.
-    pub(crate) decided_before: bool,
+    /// Whether it was accepted into a batch that was left unsettled: finding it in the log is then
+    /// its first answer, not a repeat.
+    pub(crate) accepted_before: bool,
     pub(crate) deadline: Instant,
     pub(crate) answer: oneshot::Sender<Result<Answer, CommandError>>,
 }
@@ -58,41 +56,70 @@ pub(crate) struct LaneTask {
     pub(crate) meters: Arc<Meters>,
 }
 
+/// Why nothing new is begun any more.
+const STOPPING: &str = "the node is stopping";
+
 /// How serving ended.
 enum Ended {
     /// Everything that was accepted has been answered.
     Stopped,
-    /// The last append failed; these commands are not settled, in the order they came.
-    Unsettled(Vec<Submission>),
+    /// An append failed.
+    Unsettled {
+        /// The commands that have no answer, in the order they came.
+        commands: Vec<Submission>,
+        /// Whether an append had succeeded before, so that every command that an earlier failure
+        /// left unsettled has its answer.
+        progressed: bool,
+        reason: String,
+    },
     /// Another writer has the lane; these commands may or may not be in the log.
     Replaced(Vec<Submission>),
 }
 
 impl LaneTask {
     pub(crate) async fn run(mut self) {
-        let mut unsettled = Vec::new();
+        let closed = self.run_until_closed().await;
+        let Err((unsettled, reason)) = closed else {
+            self.health.send_replace(LaneHealth::Stopped);
+            return;
+        };
+        self.close(unsettled, reason).await;
+    }
+
+    /// Takes the lane over and serves, again and again while appends fail.
+    ///
+    /// Each takeover reads the tail: commands that did become durable are remembered by their
+    /// keys and answered from there, the others are decided anew. More than the usual number is
+    /// remembered until they have been looked for, since more than that may have been in the
+    /// batch; a command whose key is forgotten would be decided a second time.
+    async fn run_until_closed(&mut self) -> Result<(), (Vec<Submission>, String)> {
+        let (mut unsettled, mut unsettled_max) = (Vec::new(), 0);
+        let mut pauses = Pauses::default();
         loop {
-            let opened = match self.take_over().await {
+            let remembered_max = self.settings.remembered_commands + unsettled_max;
+            let opened = match self.take_over(remembered_max, &mut pauses).await {
                 Ok(opened) => opened,
-                Err(reason) => return self.close(unsettled, reason).await,
+                Err(reason) => return Err((unsettled, reason)),
             };
             self.health.send_replace(LaneHealth::Serving);
             match self.serve(opened, unsettled).await {
-                Ended::Stopped => {
-                    self.health.send_replace(LaneHealth::Stopped);
-                    return;
-                }
-                // The next writer has read the tail: those commands that did become durable are
-                // remembered by their keys and answered from there, the others are decided anew.
-                Ended::Unsettled(mut commands) => {
-                    commands
-                        .iter_mut()
-                        .for_each(|command| command.decided_before = true);
-                    unsettled = commands;
-                }
+                Ended::Stopped => return Ok(()),
                 Ended::Replaced(commands) => {
-                    let reason = "another writer has taken the lane".to_owned();
-                    return self.close(commands, reason).await;
+                    return Err((commands, "another writer has taken the lane".to_owned()));
+                }
+                Ended::Unsettled {
+                    commands,
+                    progressed,
+                    reason,
+                } => {
+                    if progressed {
+                        (unsettled_max, pauses) = (0, Pauses::default());
+                    }
+                    unsettled_max = unsettled_max.max(commands.len());
+                    unsettled = commands;
+                    if let Err(stopping) = self.pause(reason, &mut pauses).await {
+                        return Err((unsettled, stopping));
+                    }
                 }
             }
         }
@@ -100,8 +127,7 @@ impl LaneTask {
 
     /// Refuses everything from now on; what is unsettled has an unknown outcome.
     async fn close(&mut self, unsettled: Vec<Submission>, reason: String) {
-        let stopped = self.stop.is_cancelled();
-        self.health.send_replace(if stopped {
+        self.health.send_replace(if self.stop.is_cancelled() {
             LaneHealth::Stopped
         } else {
             tracing::error!(lane = %self.lane, %reason, "lane closed");

@@ -15,6 +15,7 @@
 mod answer;
 mod contexts;
 mod lane;
+mod meters;
 mod side;
 mod user;
 

@@ -8,8 +8,6 @@ use std::{
 use foldline_event_log::{EventLog, SnapshotStore};
 use foldline_kernel::{CommandId, Lane, Right};
 use foldline_schema::command_hash;
-use metrics::{Counter, Gauge, Histogram};
-use rustc_hash::FxHashMap;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
@@ -19,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Answer, CommandError, Contexts, Request,
     lane::{LaneTask, Submission, parse_error},
+    meters::Meters,
 };
 
 /// The bounds of the command side.
@@ -26,9 +25,10 @@ use crate::{
 pub struct Settings {
     /// The most commands that wait for one lane; more are answered as overloaded.
     pub queue_commands_max: usize,
-    /// The most events in one append.
+    /// The most events in one append; a command's own are never cut apart, so its last command
+    /// may go beyond, and twice as many may come after a failure.
     pub batch_events_max: usize,
-    /// The most bytes of `data` in one append.
+    /// The most bytes of `data` in one append, within the same limits.
     pub batch_bytes_max: usize,
     /// The most bytes of `data` that one command may yield.
     pub command_bytes_max: usize,
@@ -81,6 +81,20 @@ pub struct CommandSide {
 struct LaneHandle {
     queue: mpsc::Sender<Submission>,
     health: watch::Receiver<LaneHealth>,
+}
+
+impl LaneHandle {
+    fn health(&self) -> LaneHealth {
+        let health = self.health.borrow().clone();
+        let gone = self.health.has_changed().is_err();
+        match health {
+            // A task that ends says so last; this one did not come to that.
+            LaneHealth::Opening(_) | LaneHealth::Serving if gone => {
+                LaneHealth::Closed("its task has failed; start the node again".to_owned())
+            }
+            health => health,
+        }
+    }
 }
 
 impl CommandSide {
@@ -196,7 +210,7 @@ impl CommandSide {
             command: Some(command),
             hash,
             time: None,
-            decided_before: false,
+            accepted_before: false,
             deadline: begun + self.settings.command_timeout,
             answer: sender,
         };
@@ -214,8 +228,8 @@ impl CommandSide {
                     queued: self.settings.queue_commands_max,
                 },
                 mpsc::error::TrySendError::Closed(_) => {
-                    let reason = match &*handle.health.borrow() {
-                        LaneHealth::Closed(reason) => reason.clone(),
+                    let reason = match handle.health() {
+                        LaneHealth::Closed(reason) => reason,
                         _ => "the node is stopping".to_owned(),
                     };
                     CommandError::Unavailable { lane, reason }
@@ -225,10 +239,7 @@ impl CommandSide {
 
     /// Returns what every lane is doing, by lane.
     pub fn health(&self) -> Vec<LaneHealth> {
-        self.lanes
-            .iter()
-            .map(|lane| lane.health.borrow().clone())
-            .collect()
+        self.lanes.iter().map(LaneHandle::health).collect()
     }
 
     /// Waits until every lane serves, or is closed for good.
@@ -269,91 +280,4 @@ impl std::fmt::Debug for CommandSide {
             .field("contexts", &self.contexts)
             .finish_non_exhaustive()
     }
-}
-
-/// The meters of the command side, looked up once and not per command.
-pub(crate) struct Meters {
-    by_context: Vec<ContextMeters>,
-    batch_events: Histogram,
-    quarantined: Gauge,
-    queued: Vec<Gauge>,
-}
-
-struct ContextMeters {
-    context: String,
-    seconds: Histogram,
-    outcomes: FxHashMap<&'static str, Counter>,
-}
-
-impl Meters {
-    fn new(contexts: &Contexts, lanes: u16) -> Self {
-        let names = contexts.names();
-        Self {
-            by_context: names.iter().map(ContextMeters::new).collect(),
-            batch_events: metrics::histogram!("foldline_batch_events"),
-            quarantined: metrics::gauge!("foldline_quarantined_users"),
-            queued: (0..lanes)
-                .take(LANES_METERED_MAX)
-                .map(|lane| metrics::gauge!("foldline_queue_commands", "lane" => lane.to_string()))
-                .collect(),
-        }
-    }
-
-    fn answered(
-        &self,
-        context: Option<usize>,
-        answer: &Result<Answer, CommandError>,
-        took: Duration,
-    ) {
-        let Some(meters) = context.map(|index| &self.by_context[index]) else {
-            return;
-        };
-        let outcome = match answer {
-            Ok(Answer::Accepted(accepted)) if accepted.replayed => "replayed",
-            Ok(Answer::Accepted(_)) => "accepted",
-            Ok(Answer::Unchanged { .. }) => "unchanged",
-            Err(error) => error.outcome(),
-        };
-        meters.seconds.record(took.as_secs_f64());
-        match meters.outcomes.get(outcome) {
-            Some(counter) => counter.increment(1),
-            None => counter(&meters.context, outcome).increment(1),
-        }
-    }
-
-    pub(crate) fn batch(&self, events: usize) {
-        self.batch_events.record(events as f64);
-    }
-
-    pub(crate) fn queued(&self, lane: Lane, commands: usize) {
-        if let Some(gauge) = self.queued.get(lane.index()) {
-            gauge.set(commands as f64);
-        }
-    }
-
-    pub(crate) fn quarantined(&self, more: u32) {
-        self.quarantined.increment(f64::from(more));
-    }
-}
-
-/// How many lanes have a queue gauge of their own.
-const LANES_METERED_MAX: usize = 64;
-
-impl ContextMeters {
-    fn new(context: &foldline_kernel::Context) -> Self {
-        let context = context.to_string();
-        let frequent = ["accepted", "replayed", "unchanged", "rejected"];
-        Self {
-            seconds: metrics::histogram!("foldline_command_seconds", "context" => context.clone()),
-            outcomes: frequent
-                .map(|outcome| (outcome, counter(&context, outcome)))
-                .into_iter()
-                .collect(),
-            context,
-        }
-    }
-}
-
-fn counter(context: &str, outcome: &'static str) -> Counter {
-    metrics::counter!("foldline_commands_total", "context" => context.to_owned(), "outcome" => outcome)
 }

@@ -163,10 +163,10 @@ impl Stream {
     }
 
     pub(crate) fn remember(&mut self, remembered: Remembered, remembered_max: usize) {
-        if self.remembered.len() >= remembered_max {
+        self.remembered.push_back(remembered);
+        while self.remembered.len() > remembered_max {
             self.remembered.pop_front();
         }
-        self.remembered.push_back(remembered);
     }
 
     fn remember_recorded(&mut self, event: &Event, remembered_max: usize) {
@@ -220,7 +220,7 @@ struct SavedStream {
 struct SavedCommand(CommandId, u128, Vec<(EventId, Arc<str>)>, Version, Sequence);
 
 /// Encodes a user for a snapshot. The caller sees to it that everything in it is durable.
-pub(crate) fn save(user: &User, contexts: &Contexts) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn save(user: &User, contexts: &Contexts) -> Result<Vec<u8>, String> {
     let mut streams = Vec::new();
     for (index, stream) in user.streams.iter().enumerate() {
         let Some(stream) = stream else { continue };
@@ -233,7 +233,7 @@ pub(crate) fn save(user: &User, contexts: &Contexts) -> serde_json::Result<Vec<u
             remembered: stream.remembered.iter().map(saved_command).collect(),
         });
     }
-    serde_json::to_vec(&SavedUser { streams })
+    serde_json::to_vec(&SavedUser { streams }).map_err(|error| error.to_string())
 }
 
 fn saved_command(command: &Remembered) -> SavedCommand {

@@ -80,7 +80,7 @@ impl Serving<'_> {
             events: remembered.events.to_vec(),
             version: remembered.version,
             position: self.position(submission.context, remembered.sequence),
-            replayed: !submission.decided_before,
+            replayed: !submission.accepted_before,
         }))
     }
 
@@ -133,15 +133,26 @@ impl Serving<'_> {
                 kind,
                 message,
             }),
-            Err(Refused::Panicked(reason)) => Err(self.quarantine(&submission.request, reason)),
+            Err(Refused::Failed(reason)) => Err(self.quarantine(&submission.request, reason)),
         }
     }
 
     fn check_size(&self, decided: &[Decided]) -> Result<(), CommandError> {
-        let bytes = decided.iter().map(|event| event.data.len()).sum();
-        let bytes_max = self.task.settings.command_bytes_max;
-        if bytes > bytes_max || decided.len() > self.task.settings.batch_events_max {
-            return Err(CommandError::TooLarge { bytes, bytes_max });
+        let settings = &self.task.settings;
+        let bytes_max = settings.command_bytes_max;
+        // The envelope numbers a command's events with 16 bits.
+        let events_max = settings.batch_events_max.min(usize::from(u16::MAX));
+        let (events, bytes) = (
+            decided.len(),
+            decided.iter().map(|event| event.data.len()).sum(),
+        );
+        if events > events_max || bytes > bytes_max {
+            return Err(CommandError::TooLarge {
+                events,
+                events_max,
+                bytes,
+                bytes_max,
+            });
         }
         Ok(())
     }
@@ -177,7 +188,7 @@ impl Serving<'_> {
             reason: reason.clone(),
             since: since.clone(),
         });
-        self.task.meters.quarantined(1);
+        self.quarantined.add(1);
         self.rounds.forbid();
         CommandError::Quarantined {
             user: request.user,

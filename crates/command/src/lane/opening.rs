@@ -5,23 +5,42 @@ use std::time::Duration;
 use foldline_event_log::{FollowError, From, LaneWriter, OpenWriterError};
 use foldline_kernel::LaneSequence;
 
-use super::LaneTask;
+use super::{LaneTask, STOPPING};
 use crate::{
     side::LaneHealth,
     user::{self, User, Users},
 };
 
-/// The longest pause between two tries to open a lane that cannot be reached.
+/// The longest pause before a lane is opened again, after a failure to open it or to append.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// The shortest.
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(10);
 /// How many events are read at a time.
 const READ_EVENTS: usize = 1000;
 
+/// The pauses between tries that fail one after another, each twice the one before.
+pub(super) struct Pauses(Duration);
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self(RETRY_PAUSE_MIN)
+    }
+}
+
+impl Pauses {
+    pub(super) fn next(&mut self) -> Duration {
+        let pause = self.0;
+        self.0 = (pause * 2).min(RETRY_PAUSE_MAX);
+        pause
+    }
+}
+
 /// A lane that is ready to serve.
 pub(super) struct Opened {
     pub(super) writer: Box<dyn LaneWriter>,
     pub(super) users: Users,
+    /// How many events had to be read because no snapshot holds them.
+    pub(super) replayed: usize,
 }
 
 enum OpenError {
@@ -36,31 +55,40 @@ impl LaneTask {
     ///
     /// The order matters: the writer is opened first, so that nothing of an earlier one can
     /// become visible any more; only then is the end known up to which the state must be read.
-    pub(super) async fn take_over(&mut self) -> Result<Opened, String> {
-        let mut pause = RETRY_PAUSE_MIN;
+    pub(super) async fn take_over(
+        &mut self,
+        remembered_max: usize,
+        pauses: &mut Pauses,
+    ) -> Result<Opened, String> {
         loop {
-            let stopped = "the node is stopping".to_owned();
             let opened = tokio::select! {
-                opened = self.open() => opened,
-                () = self.stop.cancelled() => return Err(stopped),
+                opened = self.open(remembered_max) => opened,
+                () = self.stop.cancelled() => return Err(STOPPING.to_owned()),
             };
             match opened {
                 Ok(opened) => return Ok(opened),
                 Err(OpenError::Corrupt(reason)) => return Err(reason),
                 Err(OpenError::Unavailable(reason)) => {
                     tracing::warn!(lane = %self.lane, %reason, "lane cannot be opened yet");
-                    self.health.send_replace(LaneHealth::Opening(reason));
-                    tokio::select! {
-                        () = tokio::time::sleep(pause) => {}
-                        () = self.stop.cancelled() => return Err(stopped),
-                    }
-                    pause = (pause * 2).min(RETRY_PAUSE_MAX);
+                    self.pause(reason, pauses).await?;
                 }
             }
         }
     }
 
-    async fn open(&self) -> Result<Opened, OpenError> {
+    /// Waits before the next try, and says meanwhile what it waits for.
+    ///
+    /// # Errors
+    /// When the node is stopping: there is no next try.
+    pub(super) async fn pause(&self, reason: String, pauses: &mut Pauses) -> Result<(), String> {
+        self.health.send_replace(LaneHealth::Opening(reason));
+        tokio::select! {
+            () = tokio::time::sleep(pauses.next()) => Ok(()),
+            () = self.stop.cancelled() => Err(STOPPING.to_owned()),
+        }
+    }
+
+    async fn open(&self, remembered_max: usize) -> Result<Opened, OpenError> {
         let writer = self
             .log
             .open_writer(self.lane)
@@ -73,7 +101,7 @@ impl LaneTask {
             })?;
         let end = writer.heads().lane_sequence;
         let (replay_after, mut users) = self.load_snapshots(end).await;
-        self.replay(&mut users, replay_after, end)
+        self.replay(&mut users, replay_after, end, remembered_max)
             .await
             .map_err(|error| match error {
                 FollowError::Unavailable { ref source, .. } => {
@@ -81,7 +109,11 @@ impl LaneTask {
                 }
                 FollowError::Corrupt { .. } => OpenError::Corrupt(error.to_string()),
             })?;
-        Ok(Opened { writer, users })
+        Ok(Opened {
+            writer,
+            users,
+            replayed: usize::try_from(end.0 - replay_after.0).unwrap_or(usize::MAX),
+        })
     }
 
     /// Loads every user's snapshot; without usable ones the lane is read from its beginning.
@@ -120,6 +152,7 @@ impl LaneTask {
         users: &mut Users,
         after: LaneSequence,
         end: LaneSequence,
+        remembered_max: usize,
     ) -> Result<(), FollowError> {
         if after == end {
             return Ok(());
@@ -146,7 +179,7 @@ impl LaneTask {
                     &event,
                     &self.contexts,
                     self.contexts.catalog(),
-                    self.settings.remembered_commands,
+                    remembered_max,
                 );
             }
         }

@@ -1,9 +1,9 @@
 //! Snapshot rounds: states are written in slices beside the serving, never in its way.
 
-use std::{collections::VecDeque, future::Future, pin::Pin, sync::Arc};
+use std::{collections::VecDeque, future::Future, pin::Pin};
 
-use foldline_event_log::{Snapshot, SnapshotError, SnapshotStore};
-use foldline_kernel::{Lane, LaneSequence, LogId, UserId};
+use foldline_event_log::{Snapshot, SnapshotError};
+use foldline_kernel::{LaneSequence, UserId};
 
 use super::{
     LaneTask,
@@ -28,7 +28,7 @@ pub(super) struct Rounds {
     /// The durable end of the lane.
     durable: LaneSequence,
     events_since: usize,
-    /// Users with something to save, for the next round.
+    /// Users with something to save, for the next round: each that is dirty and not in this one.
     dirty: Vec<UserId>,
     round: Option<Round>,
     writing: Option<Writing>,
@@ -39,17 +39,16 @@ pub(super) struct Rounds {
 
 struct Round {
     users: VecDeque<UserId>,
+    saved: Vec<UserId>,
     replay_after: LaneSequence,
     ending: bool,
-    /// Some state could not be saved: the round must not end with a marker.
-    spoilt: bool,
 }
 
 impl Rounds {
-    pub(super) fn new(durable: LaneSequence) -> Self {
+    pub(super) fn new(durable: LaneSequence, events_since: usize) -> Self {
         Self {
             durable,
-            events_since: 0,
+            events_since,
             dirty: Vec::new(),
             round: None,
             writing: None,
@@ -75,51 +74,76 @@ impl Rounds {
         self.writing.is_some()
     }
 
-    /// Waits for the slice that is being written.
-    pub(super) async fn written(&mut self) {
+    /// Waits for the slice that is being written, if there is one.
+    pub(super) async fn written(&mut self) -> Result<(), SnapshotError> {
         let Some(writing) = &mut self.writing else {
-            return;
+            return Ok(());
         };
         let written = writing.await;
         self.writing = None;
-        if let Err(error) = written {
-            tracing::warn!(lane = %error.lane, source = %error.source, "snapshot round given up");
-            self.round = None;
-        } else if self.round.as_ref().is_some_and(|round| round.ending) {
-            self.round = None;
+        written
+    }
+
+    /// Notes how writing a slice ended.
+    pub(super) fn wrote(&mut self, written: Result<(), SnapshotError>, users: &mut Users) {
+        match written {
+            Ok(()) if self.round.as_ref().is_some_and(|round| round.ending) => self.round = None,
+            Ok(()) => {}
+            Err(error) => {
+                tracing::warn!(lane = %error.lane, source = %error.source, "snapshot round given up");
+                self.give_up(users);
+            }
         }
+    }
+
+    /// Whatever the round has taken is for the next one to save: a marker that passed it by would
+    /// lose its events to the next start.
+    fn give_up(&mut self, users: &mut Users) {
+        let Some(round) = self.round.take() else {
+            return;
+        };
+        for id in round.saved {
+            if let Some(user) = users.by_id.get_mut(&id)
+                && !std::mem::replace(&mut user.dirty, true)
+            {
+                self.dirty.push(id);
+            }
+        }
+        self.dirty.extend(round.users);
     }
 
     /// Begins a round when it is due, and starts to write its next slice.
     pub(super) fn advance(
         &mut self,
-        store: &Option<Arc<dyn SnapshotStore>>,
-        log_id: LogId,
         users: &mut Users,
         durable_batch: u64,
-        task: &LaneTaskParts,
+        lane: &LaneTask,
+        parts: &LaneTaskParts,
     ) {
-        let Some(store) = store else { return };
-        if self.events_since >= task.settings.snapshot_events && self.round.is_none() {
+        let Some(store) = &lane.snapshots else { return };
+        if self.events_since >= parts.settings.snapshot_events && self.round.is_none() {
             self.begin();
         }
         if self.writing.is_some() {
             return;
         }
         let Some(round) = &mut self.round else { return };
-        let (store, lane) = (store.clone(), task.lane);
+        let (store, lane, log_id) = (store.clone(), parts.lane, lane.log.topology().log_id);
         if round.users.is_empty() {
             round.ending = true;
             let replay_after = round.replay_after;
-            self.writing = Some(end_round(store, lane, log_id, replay_after));
+            self.writing = Some(Box::pin(async move {
+                store.end_round(lane, log_id, replay_after).await
+            }));
             return;
         }
-        let slice = take_slice(round, users, durable_batch, &task.contexts);
-        if round.spoilt {
-            return self.forbid();
-        }
-        if !slice.is_empty() {
-            self.writing = Some(Box::pin(async move { store.put(lane, slice).await }));
+        match take_slice(round, users, durable_batch, &parts.contexts) {
+            Ok(slice) if slice.is_empty() => {}
+            Ok(slice) => self.writing = Some(Box::pin(async move { store.put(lane, slice).await })),
+            Err((user, error)) => {
+                tracing::error!(%user, %error, "state has no JSON form, no more snapshots");
+                self.forbid();
+            }
         }
     }
 
@@ -128,23 +152,13 @@ impl Rounds {
         if self.forbidden {
             return;
         }
-        let users = std::mem::take(&mut self.dirty).into();
         self.round = Some(Round {
-            users,
+            users: std::mem::take(&mut self.dirty).into(),
+            saved: Vec::new(),
             replay_after: self.durable,
             ending: false,
-            spoilt: false,
         });
     }
-}
-
-fn end_round(
-    store: Arc<dyn SnapshotStore>,
-    lane: Lane,
-    log_id: LogId,
-    replay_after: LaneSequence,
-) -> Writing {
-    Box::pin(async move { store.end_round(lane, log_id, replay_after).await })
 }
 
 fn take_slice(
@@ -152,7 +166,7 @@ fn take_slice(
     users: &mut Users,
     durable_batch: u64,
     contexts: &Contexts,
-) -> Vec<Snapshot> {
+) -> Result<Vec<Snapshot>, (UserId, String)> {
     let mut slice = Vec::new();
     for _ in 0..round.users.len().min(SLICE_USERS) {
         let Some(id) = round.users.pop_front() else {
@@ -165,39 +179,34 @@ fn take_slice(
             round.users.push_back(id);
             continue;
         }
-        match user::save(user, contexts) {
-            Ok(state) => {
-                user.dirty = false;
-                slice.push(Snapshot { user: id, state });
-            }
-            Err(error) => {
-                tracing::error!(user = %id, %error, "state has no JSON form, no more snapshots");
-                round.spoilt = true;
-            }
-        }
+        let state = user::save(user, contexts).map_err(|error| (id, error))?;
+        user.dirty = false;
+        round.saved.push(id);
+        slice.push(Snapshot { user: id, state });
     }
-    slice
+    Ok(slice)
 }
 
 impl LaneTask {
     /// Saves what is dirty before the lane is let go, so that the next start reads little.
-    pub(super) async fn last_round(&self, mut serving: Serving<'_>) {
-        let Some(store) = &self.snapshots else { return };
-        while serving.rounds.is_writing() {
-            serving.rounds.written().await;
+    pub(super) async fn last_rounds(&self, mut serving: Serving<'_>) {
+        self.end_round(&mut serving).await;
+        serving.rounds.begin();
+        self.end_round(&mut serving).await;
+    }
+
+    /// Brings the round under way to its end: everything is durable now, so every slice gets on.
+    async fn end_round(&self, serving: &mut Serving<'_>) {
+        if self.snapshots.is_none() {
+            return;
         }
-        if serving.rounds.round.is_none() {
-            serving.rounds.begin();
-        }
-        let log_id = self.log.topology().log_id;
-        let store = Some(store.clone());
-        // Everything is durable now, so every slice makes progress and the loop ends.
         while serving.rounds.round.is_some() {
-            let durable = serving.durable_batch;
+            let (durable_batch, parts) = (serving.durable_batch, serving.task);
             serving
                 .rounds
-                .advance(&store, log_id, &mut serving.users, durable, serving.task);
-            serving.rounds.written().await;
+                .advance(&mut serving.users, durable_batch, self, parts);
+            let written = serving.rounds.written().await;
+            serving.rounds.wrote(written, &mut serving.users);
         }
     }
 }

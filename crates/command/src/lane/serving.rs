@@ -1,14 +1,16 @@
 //! Serving a lane: the loop that keeps one batch in flight and one in the making.
 
-use std::{future::Future, pin::Pin};
+use std::{collections::VecDeque, future::Future, pin::Pin};
 
 use foldline_event_log::{AppendError, Appended, Heads, LaneWriter};
+use foldline_kernel::LaneSequence;
 use foldline_schema::NewEvent;
 use rustc_hash::FxHashMap;
 
 use super::{Ended, LaneTask, Submission, opening::Opened, round::Rounds};
 use crate::{
     Answer, CommandError,
+    meters::Quarantined,
     user::{DefaultStates, Users},
 };
 
@@ -25,6 +27,8 @@ pub(super) struct Batch {
     pub(super) bytes: usize,
     /// Commands that were decided, with the answer each gets once the append has succeeded.
     pub(super) decided: Vec<(Submission, Result<Answer, CommandError>)>,
+    /// The end of the lane with it, once it is closed.
+    end: LaneSequence,
 }
 
 /// A lane that serves.
@@ -32,6 +36,8 @@ pub(super) struct Serving<'a> {
     pub(super) task: &'a LaneTaskParts,
     pub(super) users: Users,
     pub(super) defaults: DefaultStates,
+    /// Taken from the queue and not decided yet, because the batch in the making is full.
+    waiting: VecDeque<Submission>,
     pub(super) batch: Batch,
     /// The number of the batch in the making.
     pub(super) batch_number: u64,
@@ -43,6 +49,7 @@ pub(super) struct Serving<'a> {
     /// Type names as the envelope wants them, one allocation each.
     pub(super) type_names: FxHashMap<&'static str, std::sync::Arc<str>>,
     pub(super) rounds: Rounds,
+    pub(super) quarantined: Quarantined,
 }
 
 /// The parts of the task that serving only reads.
@@ -52,40 +59,43 @@ pub(super) struct LaneTaskParts {
     /// For each context of the application its index in the log's topology.
     pub(super) topology_index: Vec<usize>,
     pub(super) settings: crate::Settings,
-    pub(super) meters: std::sync::Arc<crate::side::Meters>,
+    pub(super) meters: std::sync::Arc<crate::meters::Meters>,
 }
 
 impl LaneTask {
     /// Serves until the node stops or an append fails.
+    ///
+    /// What an earlier failure left unsettled is decided first, all of it into one batch; nothing
+    /// is taken from the queue until that one is durable, so a log that keeps failing does not
+    /// collect more and more.
     pub(super) async fn serve(&mut self, opened: Opened, unsettled: Vec<Submission>) -> Ended {
         let parts = self.parts();
-        let ahead = opened.writer.heads().clone();
-        let mut serving = Serving::new(&parts, opened.users, ahead);
-        let mut writer = Some(opened.writer);
+        let (mut serving, writer) = Serving::new(&parts, opened);
+        let mut writer = Some(writer);
         let mut appending: Option<Appending> = None;
         let mut in_flight = Batch::default();
-        let mut taken = unsettled;
+        let mut taken = Vec::with_capacity(TAKEN_MAX);
         let mut open = true;
+        for submission in unsettled {
+            serving.decide(submission);
+        }
+        let mut proving = !serving.batch.decided.is_empty();
         loop {
-            for submission in taken.drain(..) {
-                serving.decide(submission);
-            }
-            if writer.is_some() && !serving.batch.decided.is_empty() {
+            serving.decide_waiting();
+            if !serving.batch.decided.is_empty()
+                && let Some(writer) = writer.take()
+            {
                 in_flight = serving.close_batch();
-                let events = std::mem::take(&mut in_flight.events);
-                appending = writer.take().map(|writer| append(writer, events));
+                appending = Some(append(writer, std::mem::take(&mut in_flight.events)));
+                continue;
             }
-            if !open && appending.is_none() && serving.batch.decided.is_empty() {
-                self.last_round(serving).await;
+            if !open && appending.is_none() {
+                self.last_rounds(serving).await;
                 return Ended::Stopped;
             }
-            serving.rounds.advance(
-                &self.snapshots,
-                self.log.topology().log_id,
-                &mut serving.users,
-                serving.durable_batch,
-                &parts,
-            );
+            serving
+                .rounds
+                .advance(&mut serving.users, serving.durable_batch, self, &parts);
             tokio::select! {
                 biased;
                 (back, appended) = async { appending.as_mut().expect("guarded").await },
@@ -95,22 +105,25 @@ impl LaneTask {
                     match appended {
                         Ok(appended) => {
                             serving.settle(&mut in_flight, &appended);
-                            writer = Some(back);
+                            (writer, proving) = (Some(back), false);
                         }
-                        Err(error) => return serving.fail(in_flight, error),
+                        Err(error) => return serving.fail(in_flight, error).await,
                     }
-                }
-                count = self.queue.recv_many(&mut taken, TAKEN_MAX),
-                    if open && serving.has_room() =>
-                {
-                    // Zero: the queue is closed and everything in it has been taken.
-                    open = count > 0;
-                    parts.meters.queued(parts.lane, self.queue.len());
                 }
                 () = self.stop.cancelled(), if open && !self.queue.is_closed() => {
                     self.queue.close();
                 }
-                () = serving.rounds.written(), if serving.rounds.is_writing() => {}
+                count = self.queue.recv_many(&mut taken, TAKEN_MAX),
+                    if open && !proving && serving.waiting.is_empty() && serving.has_room() =>
+                {
+                    // Zero: the queue is closed and everything in it has been taken.
+                    open = count > 0;
+                    serving.waiting.extend(taken.drain(..));
+                    parts.meters.queued(parts.lane, self.queue.len());
+                }
+                written = serving.rounds.written(), if serving.rounds.is_writing() => {
+                    serving.rounds.wrote(written, &mut serving.users);
+                }
             }
         }
     }
@@ -140,31 +153,41 @@ fn append(mut writer: Box<dyn LaneWriter>, events: Vec<NewEvent>) -> Appending {
 }
 
 impl<'a> Serving<'a> {
-    fn new(task: &'a LaneTaskParts, users: Users, ahead: Heads) -> Self {
-        let mut rounds = Rounds::new(ahead.lane_sequence);
-        let quarantined = users
-            .by_id
-            .values()
-            .filter(|user| user.quarantine.is_some())
-            .count();
-        // What was folded from the log at the start is in no snapshot yet.
-        for (id, _) in users.by_id.iter().filter(|(_, user)| user.dirty) {
-            rounds.dirty(*id);
+    fn new(task: &'a LaneTaskParts, opened: Opened) -> (Self, Box<dyn LaneWriter>) {
+        let (users, ahead) = (opened.users, opened.writer.heads().clone());
+        let mut rounds = Rounds::new(ahead.lane_sequence, opened.replayed);
+        let mut quarantined = task.meters.quarantined();
+        for (id, user) in &users.by_id {
+            // What was folded from the log at the start is in no snapshot yet.
+            if user.dirty {
+                rounds.dirty(*id);
+            }
+            if user.quarantine.is_some() {
+                quarantined.add(1);
+                rounds.forbid();
+            }
         }
-        if quarantined > 0 {
-            task.meters.quarantined(quarantined as u32);
-            rounds.forbid();
-        }
-        Self {
+        let serving = Self {
             task,
             users,
             defaults: DefaultStates::new(&task.contexts),
+            waiting: VecDeque::new(),
             batch: Batch::default(),
             batch_number: 1,
             durable_batch: 0,
             rounds,
             ahead,
             type_names: FxHashMap::default(),
+            quarantined,
+        };
+        (serving, opened.writer)
+    }
+
+    fn decide_waiting(&mut self) {
+        while self.has_room()
+            && let Some(submission) = self.waiting.pop_front()
+        {
+            self.decide(submission);
         }
     }
 
@@ -178,11 +201,16 @@ impl<'a> Serving<'a> {
     fn close_batch(&mut self) -> Batch {
         self.task.meters.batch(self.batch.events.len());
         self.batch_number += 1;
+        self.batch.end = self.ahead.lane_sequence;
         std::mem::take(&mut self.batch)
     }
 
     /// The append began after every decision in the batch, and it succeeded: the answers hold.
     fn settle(&mut self, batch: &mut Batch, appended: &Appended) {
+        debug_assert_eq!(
+            appended.lane_sequence, batch.end,
+            "answers name their places"
+        );
         self.durable_batch += 1;
         self.rounds
             .appended(appended.sequences.len(), appended.lane_sequence);
@@ -193,15 +221,26 @@ impl<'a> Serving<'a> {
     }
 
     /// The state speaks of events that may not be there: it is dropped, and so is every answer.
-    fn fail(self, in_flight: Batch, error: AppendError) -> Ended {
+    async fn fail(mut self, in_flight: Batch, error: AppendError) -> Ended {
         tracing::error!(lane = %self.task.lane, error = &error as &dyn std::error::Error, "append failed");
+        // A slice that is still being written must not overtake one of the next round.
+        let _ = self.rounds.written().await;
         let decided = in_flight.decided.into_iter().chain(self.batch.decided);
-        let unsettled = decided.map(|(submission, _)| submission).collect();
+        let commands = decided.map(unsettled).chain(self.waiting).collect();
         match error {
-            AppendError::Fenced { .. } => Ended::Replaced(unsettled),
-            AppendError::Unknown { .. } | AppendError::Unavailable { .. } => {
-                Ended::Unsettled(unsettled)
-            }
+            AppendError::Fenced { .. } => Ended::Replaced(commands),
+            AppendError::Unknown { ref source, .. }
+            | AppendError::Unavailable { ref source, .. } => Ended::Unsettled {
+                commands,
+                progressed: self.durable_batch > 0,
+                reason: format!("{error}: {source}"),
+            },
         }
     }
+}
+
+fn unsettled((mut submission, answer): (Submission, Result<Answer, CommandError>)) -> Submission {
+    submission.accepted_before |=
+        matches!(answer, Ok(Answer::Accepted(accepted)) if !accepted.replayed);
+    submission
 }
