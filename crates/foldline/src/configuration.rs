@@ -167,6 +167,15 @@ impl Default for QuerySettings {
     }
 }
 
+impl QuerySettings {
+    pub(crate) fn settings(&self) -> foldline_query::Settings {
+        foldline_query::Settings {
+            wait_max: Duration::from_millis(self.at_least_timeout_ms),
+            ..foldline_query::Settings::default()
+        }
+    }
+}
+
 impl Default for TelemetrySettings {
     fn default() -> Self {
         Self {

@@ -17,5 +17,6 @@ mod telemetry;
 pub use application::Application;
 pub use foldline_http::problem;
 pub use foldline_kernel as kernel;
+pub use foldline_read_model as read_model;
 pub use foldline_schema as schema;
 pub use node::{Node, Role};

@@ -6,8 +6,9 @@ use anyhow::Context as _;
 use axum::Router;
 use foldline_command::{CommandSide, Contexts};
 use foldline_event_log::{Embedded, EventLog, SnapshotStore, embedded};
-use foldline_projector::{Parts, Projectors};
-use foldline_tables::Sqlite;
+use foldline_projector::{Load, Parts, Projectors};
+use foldline_query::{AbsorbedNotice, Queries};
+use foldline_tables::{Sqlite, Tables};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -41,7 +42,7 @@ impl std::fmt::Display for Role {
 #[derive(Debug)]
 pub struct Node {
     command: Arc<CommandSide>,
-    projectors: Option<Arc<Projectors>>,
+    views: Option<Views>,
     admin: Arc<Admin>,
 }
 
@@ -67,24 +68,21 @@ impl Node {
             contexts,
             configuration.command.settings(),
         ));
-        let projectors = match role {
+        let views = match role {
             Role::Command => None,
-            Role::Dev => {
-                let started = start_projectors(&configuration, &definitions, log.clone()).await?;
-                Some(Arc::new(started))
-            }
+            Role::Dev => Some(Views::start(&configuration, &definitions, log.clone()).await?),
         };
         let admin = Arc::new(Admin {
             log,
             command: command.clone(),
-            projectors: projectors.clone(),
+            projectors: views.as_ref().map(|views| views.projectors.clone()),
             definitions,
             metrics,
             configuration,
         });
         Ok(Self {
             command,
-            projectors,
+            views,
             admin,
         })
     }
@@ -95,37 +93,64 @@ impl Node {
         let routes = self.routes();
         foldline_http::serve(listener, routes, stop).await;
         self.command.stop().await;
-        if let Some(projectors) = &self.projectors {
-            projectors.stop().await;
+        if let Some(views) = &self.views {
+            views.projectors.stop().await;
         }
     }
 
     fn routes(&self) -> Router {
-        let routes = foldline_http::command_routes(self.command.clone())
+        let mut routes = foldline_http::command_routes(self.command.clone())
             .merge(admin::routes(self.admin.clone()));
+        if let Some(views) = &self.views {
+            routes = routes.merge(foldline_http::query_routes(views.queries.clone()));
+        }
         foldline_http::open_node(routes)
     }
 }
 
-async fn start_projectors(
-    configuration: &Configuration,
-    definitions: &Definitions,
-    log: Arc<dyn EventLog>,
-) -> anyhow::Result<Projectors> {
-    let models = definitions
-        .load()
-        .context("the read models' files have errors")?;
-    let tables = Sqlite::open(&configuration.data.join("tables")).await?;
-    let load = definitions.clone();
-    Ok(Projectors::start(Parts {
-        log,
-        tables: Arc::new(tables),
-        catalog: definitions.catalog(),
-        models,
-        load: Arc::new(move |model, text| load.parse(model, text)),
-        notice: Arc::new(|_| {}),
-        settings: configuration.projector.settings(),
-    }))
+/// The read models of a node: what keeps them up, and what answers from them.
+#[derive(Debug)]
+struct Views {
+    projectors: Arc<Projectors>,
+    queries: Arc<Queries>,
+}
+
+impl Views {
+    async fn start(
+        configuration: &Configuration,
+        definitions: &Definitions,
+        log: Arc<dyn EventLog>,
+    ) -> anyhow::Result<Self> {
+        let models = definitions
+            .load()
+            .context("the read models' files have errors")?;
+        let tables: Arc<dyn Tables> =
+            Arc::new(Sqlite::open(&configuration.data.join("tables")).await?);
+        let stored = definitions.clone();
+        let load: Load = Arc::new(move |model, text| stored.parse(model, text));
+        let notice = AbsorbedNotice::new(&models);
+        let queries = Queries::new(foldline_query::Parts {
+            tables: tables.clone(),
+            models: models.clone(),
+            load: load.clone(),
+            notice: notice.clone(),
+            topology: Some(log.topology().clone()),
+            settings: configuration.query.settings(),
+        });
+        let projectors = Projectors::start(Parts {
+            log,
+            tables,
+            catalog: definitions.catalog(),
+            models,
+            load,
+            notice: Arc::new(move |model| notice.notify(model)),
+            settings: configuration.projector.settings(),
+        });
+        Ok(Self {
+            projectors: Arc::new(projectors),
+            queries: Arc::new(queries),
+        })
+    }
 }
 
 fn open_log(

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use foldline_command::{Accepted, Answer, CommandError, CommandSide, Request};
-use foldline_kernel::{Caller, CommandId, Context, RejectionKind, Timestamp, UserId, Version};
+use foldline_kernel::{Caller, CommandId, Context, Timestamp, UserId, Version};
 
 use crate::problem::{self, Problem};
 
@@ -155,7 +155,7 @@ fn cause(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     text.chars().take(64).collect()
 }
 
@@ -232,13 +232,7 @@ fn refused(error: &CommandError) -> Problem {
             code,
             kind,
             message,
-        } => {
-            let status = match kind {
-                RejectionKind::Impossible => StatusCode::UNPROCESSABLE_ENTITY,
-                RejectionKind::Conflict => StatusCode::CONFLICT,
-            };
-            Problem::rejection(code, status, message)
-        }
+        } => Problem::rejection(code, *kind, message),
         CommandError::NotAllowed { .. } => Problem::new(problem::NOT_ALLOWED, error),
         CommandError::TooLarge { .. } => Problem::new(problem::BODY_TOO_LARGE, error),
         CommandError::Quarantined { .. } => {

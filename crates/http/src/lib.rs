@@ -3,11 +3,13 @@
 //! The one place where Foldline's outcomes become statuses: `commands.rs` and `queries.rs` each
 //! hold one exhaustive match. Nothing here decides, stores or waits on its own account.
 //!
-//! Start reading at [`router`]; every error code is listed in [`problem`].
+//! Start reading at [`open_node`]; every error code is listed in [`problem`].
 
 mod commands;
 mod guard;
+mod plain;
 pub mod problem;
+mod queries;
 mod serve;
 
 use std::sync::Arc;
@@ -18,9 +20,10 @@ use axum::{
     http::Uri,
     middleware,
     response::{IntoResponse, Response},
-    routing::post,
+    routing::{get, post},
 };
 use foldline_command::CommandSide;
+use foldline_query::Queries;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use commands::{
@@ -28,6 +31,7 @@ pub use commands::{
     IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED,
 };
 pub use problem::Problem;
+pub use queries::{FOLDLINE_AT_LEAST, FOLDLINE_PARKED};
 pub use serve::{CONNECTIONS_MAX, serve};
 
 /// The routes of the command side.
@@ -41,11 +45,19 @@ pub fn command_routes(side: Arc<CommandSide>) -> Router {
         .with_state(side)
 }
 
+/// The routes of the query side.
+pub fn query_routes(queries: Arc<Queries>) -> Router {
+    Router::new()
+        .route("/v1/views/{model}/{query}", get(queries::query))
+        .with_state(queries)
+}
+
 /// Wraps routes as an open node serves them: to this machine only, every error a problem.
 pub fn open_node(routes: Router) -> Router {
     routes
         .fallback(unknown_route)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::map_response(plain::as_problem))
         .layer(CatchPanicLayer::custom(|_| internal()))
         .layer(middleware::from_fn(guard::own_name_only))
 }

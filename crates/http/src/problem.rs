@@ -4,6 +4,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use foldline_kernel::RejectionKind;
 use serde_json::{Map, Value};
 
 /// One entry of the list of codes: what it means, and what to do.
@@ -41,6 +42,8 @@ codes! {
         "use one of those named in `known`";
     UNKNOWN_COMMAND "unknown-command" 404 "the context has no such command"
         "use one of those named in `known`";
+    MALFORMED_REQUEST "malformed-request" 400 "the request cannot be read"
+        "mend what the detail names";
     MALFORMED_USER_ID "malformed-user-id" 400 "the user id is not a UUID"
         "write it as `0115e600-0000-4000-8000-000000000001`";
     MALFORMED_BODY "malformed-body" 400 "the body is not what the command takes"
@@ -101,6 +104,13 @@ codes! {
         "the detail says where; restore the log from a copy, nothing was skipped";
 }
 
+/// What to do about a rejection that no state could avoid.
+pub const IMPOSSIBLE_WAY_OUT: &str =
+    "change the command: no state of the user could accept it as it is";
+/// What to do about a rejection that another state could avoid.
+pub const CONFLICT_WAY_OUT: &str =
+    "read the user's state again: another one could accept the command";
+
 /// One answer that is an error.
 #[derive(Clone, Debug)]
 pub struct Problem {
@@ -120,9 +130,14 @@ impl Problem {
         problem.with("way_out", code.way_out)
     }
 
-    /// Makes a problem of a rejection: its code is the context's own.
-    pub fn rejection(code: &'static str, status: StatusCode, detail: impl ToString) -> Self {
-        Self::raw(code, status, "the rules say no", detail)
+    /// Makes a problem of a rejection: its code is the context's own, its status says whether
+    /// another state of the user could accept the command.
+    pub fn rejection(code: &'static str, kind: RejectionKind, detail: impl ToString) -> Self {
+        let (status, way_out) = match kind {
+            RejectionKind::Impossible => (StatusCode::UNPROCESSABLE_ENTITY, IMPOSSIBLE_WAY_OUT),
+            RejectionKind::Conflict => (StatusCode::CONFLICT, CONFLICT_WAY_OUT),
+        };
+        Self::raw(code, status, "the rules say no", detail).with("way_out", way_out)
     }
 
     fn raw(

@@ -1,11 +1,11 @@
 //! The marketplace's domain: what its five contexts take, decide and record.
 //!
 //! It knows no HTTP, no log and no table. Every rule is a pure function of a command, the user's
-//! state and the [`Situation`](foldline_kernel::Situation) (see [`Decider`]), and is told as
+//! state and the [`Situation`](foldline::kernel::Situation) (see [`Decider`]), and is told as
 //! given/when/then beside it.
 //!
 //! ```
-//! use foldline_kernel::spec::given;
+//! use foldline::kernel::spec::given;
 //! use market::contexts::orders::{Orders, Place};
 //! use market::{Currency, OrderId};
 //!
@@ -19,7 +19,7 @@
 //!
 //! Start reading at [`contexts::orders`]; the other contexts have the same skeleton.
 //!
-//! [`Decider`]: foldline_kernel::Decider
+//! [`Decider`]: foldline::kernel::Decider
 
 mod application;
 pub mod contexts;

@@ -1,7 +1,7 @@
 //! The JSON Schemas of every stored type, as they are published in `schemas/`.
 
-use foldline_kernel::Decider;
-use foldline_schema::{Catalog, StoredEvents, StoredType};
+use foldline::kernel::Decider;
+use foldline::schema::{Catalog, StoredEvents, StoredType};
 use serde_json::Value;
 
 use crate::LOG_NAME;

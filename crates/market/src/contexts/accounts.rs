@@ -10,7 +10,7 @@
 //! them and a snapshot would outlive their erasure; that is why a profile that is set to what it
 //! already was is recorded again.
 
-use foldline_kernel::{Decider, Personal, Situation};
+use foldline::kernel::{Decider, Personal, Situation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ pub use change::Change;
 
 // Stored events: names and shapes are on disk for ever.
 
-foldline_schema::stored_events! {
+foldline::schema::stored_events! {
     /// What happens to accounts.
     #[derive(Clone, Debug, PartialEq)]
     pub enum AccountEvent {
@@ -93,7 +93,7 @@ pub enum AccountState {
 
 // Commands.
 
-foldline_kernel::commands! {
+foldline::kernel::commands! {
     /// What an account can be asked to do.
     #[derive(Clone, Debug)]
     pub enum AccountCommand {
@@ -148,7 +148,7 @@ pub struct Close {}
 
 // Rejections: the codes are what clients match on.
 
-foldline_kernel::rejections! {
+foldline::kernel::rejections! {
     /// Why the rules say no.
     #[derive(Clone, PartialEq)]
     pub enum AccountRejection {

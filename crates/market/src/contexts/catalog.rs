@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use foldline_kernel::{Decider, Situation};
+use foldline::kernel::{Decider, Situation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ pub use listed_v1::ListedV1;
 
 // Stored events: names and shapes are on disk for ever.
 
-foldline_schema::stored_events! {
+foldline::schema::stored_events! {
     /// What happens to a seller's products.
     #[derive(Clone, Debug, PartialEq)]
     pub enum CatalogEvent {
@@ -114,7 +114,7 @@ struct Offer {
 
 // Commands.
 
-foldline_kernel::commands! {
+foldline::kernel::commands! {
     /// What a seller's catalog can be asked to do.
     #[derive(Clone, Debug)]
     pub enum CatalogCommand {
@@ -184,7 +184,7 @@ pub struct DelistProduct {
 
 // Rejections: the codes are what clients match on.
 
-foldline_kernel::rejections! {
+foldline::kernel::rejections! {
     /// Why the rules say no.
     #[derive(Clone, PartialEq)]
     pub enum CatalogRejection {

@@ -1,6 +1,6 @@
 //! Ids and facts that the specs of several contexts start from.
 
-use foldline_kernel::{Timestamp, UserId};
+use foldline::kernel::{Timestamp, UserId};
 use uuid::Uuid;
 
 use super::orders::{Placed, PlacedLine};

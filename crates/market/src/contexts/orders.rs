@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use foldline_kernel::{Decider, Situation, Timestamp, UserId};
+use foldline::kernel::{Decider, Situation, Timestamp, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ pub use place::{LINES_MAX, Line, Place};
 
 // Stored events: names and shapes are on disk for ever.
 
-foldline_schema::stored_events! {
+foldline::schema::stored_events! {
     /// What happens to orders.
     #[derive(Clone, Debug, PartialEq)]
     pub enum OrderEvent {
@@ -202,7 +202,7 @@ impl From<&Placed> for Order {
 
 // Commands.
 
-foldline_kernel::commands! {
+foldline::kernel::commands! {
     /// What a buyer's orders can be asked to do.
     #[derive(Clone, Debug)]
     pub enum OrderCommand {
@@ -259,7 +259,7 @@ pub struct MarkUnavailable {
 
 // Rejections: the codes are what clients match on.
 
-foldline_kernel::rejections! {
+foldline::kernel::rejections! {
     /// Why the rules say no.
     #[derive(Clone, PartialEq)]
     pub enum OrderRejection {

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use foldline_kernel::{Decider, Situation, Timestamp};
+use foldline::kernel::{Decider, Situation, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ use crate::{Cents, Currency, OrderId, PaymentId, Text};
 
 // Stored events: names and shapes are on disk for ever.
 
-foldline_schema::stored_events! {
+foldline::schema::stored_events! {
     /// What happens to payments.
     #[derive(Clone, Debug, PartialEq)]
     pub enum PaymentEvent {
@@ -90,7 +90,7 @@ struct Payment {
 
 // Commands.
 
-foldline_kernel::commands! {
+foldline::kernel::commands! {
     /// What a buyer's payments can be asked to do.
     #[derive(Clone, Debug)]
     pub enum PaymentCommand {
@@ -131,7 +131,7 @@ pub struct Refund {
 
 // Rejections: the codes are what clients match on.
 
-foldline_kernel::rejections! {
+foldline::kernel::rejections! {
     /// Why the rules say no.
     #[derive(Clone, PartialEq)]
     pub enum PaymentRejection {

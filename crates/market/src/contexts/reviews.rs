@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use foldline_kernel::{Decider, Situation, Timestamp, UserId};
+use foldline::kernel::{Decider, Situation, Timestamp, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ use crate::{OrderId, ReviewId, Text};
 
 // Stored events: names and shapes are on disk for ever.
 
-foldline_schema::stored_events! {
+foldline::schema::stored_events! {
     /// What happens to reviews.
     #[derive(Clone, Debug, PartialEq)]
     pub enum ReviewEvent {
@@ -54,7 +54,7 @@ pub struct ReviewsState {
 
 // Commands.
 
-foldline_kernel::commands! {
+foldline::kernel::commands! {
     /// What a buyer's reviews can be asked to do.
     #[derive(Clone, Debug)]
     pub enum ReviewCommand {
@@ -80,7 +80,7 @@ pub struct Write {
 
 // Rejections: the codes are what clients match on.
 
-foldline_kernel::rejections! {
+foldline::kernel::rejections! {
     /// Why the rules say no.
     #[derive(Clone, PartialEq)]
     pub enum ReviewRejection {

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 
-use foldline_kernel::{
+use foldline::kernel::{
     Caller, Commands, Decider, OtherStates, Rejection, Situation, Timestamp, UserId,
 };
 use market::contexts::{

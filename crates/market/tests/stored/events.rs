@@ -1,8 +1,8 @@
 //! Records of every current type, byte for byte.
 
 use bytes::Bytes;
-use foldline_kernel::{CommandId, Epoch, EventId, LaneSequence, Sequence, UserId, Version};
-use foldline_schema::{CommandPart, Event, NewEvent, Stamp, command_hash, decode, encode};
+use foldline::kernel::{CommandId, Epoch, EventId, LaneSequence, Sequence, UserId, Version};
+use foldline::schema::{CommandPart, Event, NewEvent, Stamp, command_hash, decode, encode};
 use market::contexts::{accounts, catalog, orders, payments, reviews};
 use uuid::Uuid;
 

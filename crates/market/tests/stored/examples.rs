@@ -1,7 +1,7 @@
 //! An event of every current type, and one more where members may be left out.
 
-use foldline_kernel::{Personal, Timestamp, UserId};
-use foldline_schema::StoredEvents;
+use foldline::kernel::{Personal, Timestamp, UserId};
+use foldline::schema::StoredEvents;
 use market::contexts::{accounts, catalog, orders, payments, reviews};
 use market::{Currency, OrderId, PaymentId, ProductId, ReviewId};
 use serde_json::Value;

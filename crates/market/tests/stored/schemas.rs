@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use foldline_schema::StoredType;
+use foldline::schema::StoredType;
 use serde_json::Value;
 
 use crate::{examples, golden};

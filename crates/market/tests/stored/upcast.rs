@@ -1,7 +1,7 @@
 //! `product.listed.v1`, as it lies in old logs, is read as `product.listed.v2`.
 
 use bytes::Bytes;
-use foldline_schema::{Event, decode};
+use foldline::schema::{Event, decode};
 use market::Currency;
 use market::contexts::catalog::{CatalogEvent, Listed};
 use serde_json::{Value, json};

@@ -1,8 +1,8 @@
 //! The rules of accounts.
 
-use foldline_kernel::Commands;
-use foldline_kernel::spec::given;
-use foldline_schema::StoredEvents;
+use foldline::kernel::Commands;
+use foldline::kernel::spec::given;
+use foldline::schema::StoredEvents;
 
 use super::*;
 

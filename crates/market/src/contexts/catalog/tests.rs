@@ -1,7 +1,7 @@
 //! The rules of the catalog, and its one older shape.
 
-use foldline_kernel::Commands;
-use foldline_kernel::spec::given;
+use foldline::kernel::Commands;
+use foldline::kernel::spec::given;
 
 use super::*;
 use crate::contexts::examples::PRODUCT;

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use foldline_kernel::{Timestamp, UserId};
+use foldline::kernel::{Timestamp, UserId};
 use serde::Deserialize;
 
 use super::{OrderRejection, OrdersState, Placed, PlacedLine};

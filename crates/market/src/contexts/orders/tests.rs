@@ -1,7 +1,7 @@
 //! The rules of orders.
 
-use foldline_kernel::spec::{Given, given};
-use foldline_kernel::{Commands, Rejection, RejectionKind};
+use foldline::kernel::spec::{Given, given};
+use foldline::kernel::{Commands, Rejection, RejectionKind};
 
 use super::*;
 use crate::contexts::examples::{

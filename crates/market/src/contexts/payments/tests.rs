@@ -1,7 +1,7 @@
 //! The rules of payments.
 
-use foldline_kernel::Commands;
-use foldline_kernel::spec::{Given, given};
+use foldline::kernel::Commands;
+use foldline::kernel::spec::{Given, given};
 use uuid::Uuid;
 
 use super::*;
