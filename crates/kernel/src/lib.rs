@@ -39,6 +39,7 @@ pub use ids::{CommandId, EventId, InvalidCommandId, LogId, UserId};
 pub use murmur2::murmur2;
 pub use personal::Personal;
 pub use position::{Epoch, InvalidPosition, Lane, LaneSequence, Position, Sequence, Version};
+pub use rejections::ListedRejection;
 pub use situation::{OtherStates, Situation};
 pub use time::{InvalidTimestamp, Timestamp};
 pub use topology::{InvalidTopology, Topology};

@@ -1,10 +1,23 @@
 //! Declares why the rules of a context say no.
 
+use crate::RejectionKind;
+
+/// What the rules of a context may say, whatever the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedRejection {
+    /// The stable code.
+    pub code: &'static str,
+    /// Whether another state could accept the command.
+    pub kind: RejectionKind,
+    /// The sentence, with the names of its fields in braces.
+    pub sentence: &'static str,
+}
+
 /// Declares the rejections of a context, each with its kind, its stable code and its sentence.
 ///
 /// The code is what clients match on and never changes; the kind tells whether another state
-/// could have accepted the command; the sentence may name the variant's fields. `CODES` lists
-/// all codes, so that a page of documentation can be checked against it.
+/// could have accepted the command; the sentence may name the variant's fields. `LISTED` has all
+/// of them, so that a page of documentation can be made of it.
 ///
 /// ```
 /// foldline_kernel::rejections! {
@@ -20,6 +33,7 @@
 /// let no = BoatRejection::Moored { pier: 4 };
 /// assert_eq!((no.code(), no.kind()), ("boat-is-moored", RejectionKind::Conflict));
 /// assert_eq!(no.to_string(), "the boat is moored at pier 4");
+/// assert_eq!(BoatRejection::LISTED[1].sentence, "the boat is moored at pier {pier}");
 /// ```
 #[macro_export]
 macro_rules! rejections {
@@ -42,8 +56,16 @@ macro_rules! rejections {
         }
 
         impl $name {
-            /// Every code, in the sequence of the declaration.
-            $vis const CODES: &'static [&'static str] = &[$($code),+];
+            /// Every rejection, in the sequence of the declaration.
+            // An application that publishes no list of them need not use it.
+            #[allow(dead_code)]
+            $vis const LISTED: &'static [$crate::ListedRejection] = &[$(
+                $crate::ListedRejection {
+                    code: $code,
+                    kind: $crate::RejectionKind::$kind,
+                    sentence: $message,
+                }
+            ),+];
         }
 
         impl $crate::Rejection for $name {
