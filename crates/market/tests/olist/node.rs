@@ -90,6 +90,8 @@ impl Node {
             .stderr(output);
         if let Some(failpoint) = failpoint {
             command.env("FAILPOINTS", failpoint);
+            // So often that a short import comes by the middle of a snapshot round.
+            command.env("FOLDLINE_COMMAND__SNAPSHOT_EVENTS", "50");
         }
         let child = command.spawn().expect("the node starts");
         let client = Client::builder()
