@@ -38,6 +38,16 @@ struct Common {
     /// How often each side runs; medians are given.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
     runs: u32,
+    /// Builds in the dev profile: to try a benchmark itself; its figures mean nothing.
+    #[arg(long)]
+    dev: bool,
+}
+
+impl Common {
+    /// The cargo profile of what is measured.
+    fn profile(&self) -> &'static str {
+        if self.dev { "dev" } else { "release" }
+    }
 }
 
 /// Runs a benchmark and prints its figures.
@@ -53,15 +63,16 @@ pub(crate) fn run(command: &Command) -> Result<()> {
 
 /// Where benchmarks keep their data and leave their figures.
 struct Places {
-    /// Release binaries.
+    /// The binaries that are measured.
     binaries: PathBuf,
     /// `target/bench`.
     bench: PathBuf,
 }
 
 impl Places {
-    /// Builds binaries in the release profile, and says where they are.
-    fn build(packages: &[&str]) -> Result<Self> {
+    /// Builds the binaries of some packages, and says where they are.
+    fn build(packages: &[&str], common: &Common) -> Result<Self> {
+        let profile = common.profile();
         let target = MetadataCommand::new()
             .manifest_path(root().join("Cargo.toml"))
             .no_deps()
@@ -69,15 +80,15 @@ impl Places {
             .context("cannot read the workspace")?
             .target_directory
             .into_std_path_buf();
-        let mut build = cargo(&["build", "--release", "--bins"]);
+        let mut build = cargo(&["build", "--profile", profile, "--bins"]);
         build.args(packages.iter().flat_map(|package| ["--package", package]));
-        println!("building in the release profile");
+        println!("building in the profile `{profile}`");
         run_program(&mut build)?;
         let bench = target.join("bench");
         std::fs::create_dir_all(&bench)
             .with_context(|| format!("cannot make {}", bench.display()))?;
         Ok(Self {
-            binaries: target.join("release"),
+            binaries: target.join(if common.dev { "debug" } else { profile }),
             bench,
         })
     }

@@ -77,7 +77,7 @@ const MEASURES: [Measure; 5] = [
 /// Runs the sides in turns and publishes the figures.
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
     require_wrk()?;
-    let places = Places::build(&["market", "bench"])?;
+    let places = Places::build(&["market", "bench"], &arguments.common)?;
     let sides = sides(&places)?;
     let mut runs = vec![Runs::new(); sides.len()];
     for run in 1..=arguments.common.runs {
@@ -104,6 +104,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
             "warm_up_seconds": arguments.warm_up_seconds,
             "alone_seconds": arguments.alone_seconds,
             "runs": arguments.common.runs,
+            "profile": arguments.common.profile(),
             "lanes": 8,
             "load_generator": "wrk, 1 thread",
             "data": "a fresh directory in target/bench per run",

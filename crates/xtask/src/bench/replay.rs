@@ -80,7 +80,7 @@ const EACH: [(&str, Measure); 3] = [
 
 /// Runs the measuring program and publishes the figures.
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
-    let places = Places::build(&["bench"])?;
+    let places = Places::build(&["bench"], &arguments.common)?;
     let mut program = Command::new(places.binary("replay")?);
     program
         .arg("--directory")
@@ -91,10 +91,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let last = printed.lines().last().unwrap_or_default();
     let measured: Measured = serde_json::from_str(last)
         .with_context(|| format!("the measuring program ended with `{last}`"))?;
-    report(&measured, arguments.common.runs)?.publish(&places.bench, arguments.common.json.as_ref())
+    report(&measured, &arguments.common)?.publish(&places.bench, arguments.common.json.as_ref())
 }
 
-fn report(measured: &Measured, runs: u32) -> Result<Report> {
+fn report(measured: &Measured, common: &Common) -> Result<Report> {
     let sides = [
         (FLOOR, rates(measured, |model| &model.floor_seconds)?),
         ("rebuild", rates(measured, |model| &model.rebuild_seconds)?),
@@ -108,7 +108,8 @@ fn report(measured: &Measured, runs: u32) -> Result<Report> {
         settings: json!({
             "events": measured.events,
             "read_models": models.collect::<Vec<_>>(),
-            "runs": runs,
+            "runs": common.runs,
+            "profile": common.profile(),
             "lanes": 8,
             "log": "made up, kept in target/bench/replay",
         }),
@@ -170,6 +171,11 @@ mod tests {
         let floor = rates(&measured, |model| &model.floor_seconds).unwrap();
         assert_eq!(floor["events_per_second"], [20.0, 10.0]);
         assert_eq!(floor["orders_by_user_events_per_second"], [40.0, 20.0]);
-        assert_eq!(report(&measured, 2).unwrap().sides.len(), 2);
+        let common = Common {
+            json: None,
+            runs: 2,
+            dev: true,
+        };
+        assert_eq!(report(&measured, &common).unwrap().sides.len(), 2);
     }
 }

@@ -17,6 +17,10 @@ use serde::Serialize;
 use finished::Finished;
 use rebuild::Rebuilds;
 
+// As in the node, whose rebuilds these are.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The read models that are rebuilt: one whose rows are set, one whose rows are shared sums, one
 /// that is fed by three contexts.
 const MODELS: [&str; 3] = ["orders_by_user", "seller_sales", "order"];
