@@ -87,6 +87,9 @@ impl Embedded {
                 directory.unavailable(error)
             }
         })?;
+        directory
+            .sync_store()
+            .map_err(|error| directory.unavailable(error))?;
         let mut heads_file =
             HeadsFile::open(&directory.heads_path(), &topology).map_err(|error| match error {
                 HeadsFileError::Io(error) => directory.unavailable(error),

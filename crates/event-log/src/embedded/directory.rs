@@ -114,11 +114,19 @@ impl Directory {
             dir: self.path.clone(),
             source,
         })?;
-        HeadsFile::create(&self.heads_path(), &topology)
-            .and_then(|()| self.write(&topology))
+        self.create_files(&topology)
             .map_err(|error| self.unavailable(error))?;
         tracing::info!(dir = %self.path.display(), %log_id, lanes = topology.lanes, "created a log");
         Ok(topology)
+    }
+
+    /// Each name is durable before what counts on it: the heads before the record, and the
+    /// directories above, which may have been made with this one, before the first event.
+    fn create_files(&self, topology: &Topology) -> io::Result<()> {
+        HeadsFile::create(&self.heads_path(), topology)?;
+        sync_directory(&self.path)?;
+        self.write(topology)?;
+        sync_above(&self.path)
     }
 
     fn known(&self, bytes: &[u8], settings: &Settings) -> Result<Topology, OpenError> {
@@ -185,12 +193,21 @@ impl Directory {
             format: FORMAT,
             topology: topology.clone(),
         };
+        let mut bytes = serde_json::to_vec_pretty(&record)?;
+        bytes.push(b'\n');
         let new = self.path.join("log.json.new");
         let mut file = File::create(&new)?;
-        serde_json::to_writer_pretty(&mut file, &record)?;
-        file.write_all(b"\n")?;
+        file.write_all(&bytes)?;
         file.sync_all()?;
         fs::rename(&new, self.record_path())?;
+        sync_directory(&self.path)
+    }
+
+    /// Makes the names of the store and of its keyspaces durable. fjall syncs what is in a
+    /// keyspace and not its name; without the folder, recovery drops its records in silence.
+    pub(crate) fn sync_store(&self) -> io::Result<()> {
+        sync_directory(&self.store_path().join("keyspaces"))?;
+        sync_directory(&self.store_path())?;
         sync_directory(&self.path)
     }
 
@@ -226,10 +243,34 @@ fn lock(path: &Path) -> Result<File, TryLockError> {
     file.try_lock().map(|()| file)
 }
 
-/// A rename is durable once its directory is.
+/// A name is durable once its directory is.
 fn sync_directory(path: &Path) -> io::Result<()> {
     if cfg!(unix) {
         File::open(path)?.sync_all()?;
     }
     Ok(())
+}
+
+/// Makes the names of all directories above durable, up to one that this process may not open:
+/// that one it has not made.
+fn sync_above(path: &Path) -> io::Result<()> {
+    for directory in path.ancestors().skip(1) {
+        let here = directory.as_os_str().is_empty();
+        let directory = if here { Path::new(".") } else { directory };
+        match sync_directory(directory) {
+            Ok(()) => {}
+            Err(error) if stops_at(&error) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// A directory that is somebody else's, or of a file system that cannot sync directories.
+fn stops_at(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    matches!(
+        error.kind(),
+        PermissionDenied | ReadOnlyFilesystem | InvalidInput | Unsupported
+    )
 }
