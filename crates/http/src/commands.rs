@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use axum::{
-    body::Bytes,
-    extract::{Path, State, rejection::BytesRejection},
+    body::{Body, Bytes},
+    extract::{Path, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use foldline_command::{Accepted, Answer, CommandError, CommandSide, Request};
 use foldline_kernel::{Caller, CommandId, Context, Timestamp, UserId, Version};
 
-use crate::problem::{self, Problem};
+use crate::{
+    body,
+    problem::{self, Problem},
+};
 
 /// Where the last of a command's events stands.
 pub const FOLDLINE_POSITION: HeaderName = HeaderName::from_static("foldline-position");
@@ -26,8 +29,6 @@ pub const CAUSATION_ID: HeaderName = HeaderName::from_static("foldline-causation
 /// What a command belongs to.
 pub const CORRELATION_ID: HeaderName = HeaderName::from_static("foldline-correlation-id");
 
-/// The most bytes that the body of a command may have.
-pub const BODY_BYTES_MAX: usize = 1 << 20;
 /// The most bytes of a causation or correlation id.
 const CAUSE_BYTES_MAX: usize = 256;
 /// When to try again what was refused for lack of room.
@@ -37,8 +38,9 @@ pub(crate) async fn command(
     State(side): State<Arc<CommandSide>>,
     Path((user, context, command)): Path<(String, String, String)>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Result<Response, Problem> {
+    let body = body::read(body).await?;
     let request = request(&side, &user, &context, command, &headers, body)?;
     let minted = (!headers.contains_key(&IDEMPOTENCY_KEY)).then(|| request.key.clone());
     match side.submit(request).await {
@@ -54,7 +56,7 @@ fn request(
     context: &str,
     command: String,
     headers: &HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Bytes,
 ) -> Result<Request, Problem> {
     let user: UserId = user.parse().map_err(|_| {
         Problem::new(
@@ -66,13 +68,6 @@ fn request(
         .parse()
         .map_err(|_| unknown_context(side, context))?;
     check_media_type(headers)?;
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            let detail = format!("the body has more than {BODY_BYTES_MAX} bytes");
-            Problem::new(problem::BODY_TOO_LARGE, detail)
-        }
-        _ => Problem::new(problem::MALFORMED_BODY, rejection.body_text()).with("pointer", ""),
-    })?;
     let key = header_value(headers, &IDEMPOTENCY_KEY, str::parse::<CommandId>)?;
     Ok(Request {
         user,

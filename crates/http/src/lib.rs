@@ -5,6 +5,7 @@
 //!
 //! Start reading at [`open_node`]; every error code is listed in [`problem`].
 
+mod body;
 mod commands;
 mod guard;
 mod plain;
@@ -16,7 +17,6 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
     http::Uri,
     middleware,
     response::{IntoResponse, Response},
@@ -26,9 +26,10 @@ use foldline_command::CommandSide;
 use foldline_query::Queries;
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use body::BODY_BYTES_MAX;
 pub use commands::{
-    BODY_BYTES_MAX, CAUSATION_ID, CORRELATION_ID, FOLDLINE_POSITION, FOLDLINE_TIME,
-    IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED,
+    CAUSATION_ID, CORRELATION_ID, FOLDLINE_POSITION, FOLDLINE_TIME, IDEMPOTENCY_KEY,
+    IDEMPOTENCY_REPLAYED,
 };
 pub use problem::Problem;
 pub use queries::{FOLDLINE_AT_LEAST, FOLDLINE_PARKED};
@@ -41,7 +42,6 @@ pub fn command_routes(side: Arc<CommandSide>) -> Router {
             "/v1/users/{user_id}/{context}/{command}",
             post(commands::command),
         )
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(side)
 }
 

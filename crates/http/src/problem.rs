@@ -54,6 +54,8 @@ codes! {
         "send `content-type: application/json`";
     BODY_TOO_LARGE "body-too-large" 413 "the body, or the events that come of it, are too large"
         "send less in one command";
+    BODY_TOO_SLOW "body-too-slow" 408 "the body has not arrived in time"
+        "send it again with the same `idempotency-key`; nothing happened";
     KEY_REUSED "idempotency-key-reused" 422 "the key was used for another command or body"
         "choose a new key for a new command; repeat a command byte for byte";
     STALE_VERSION "stale-version" 412 "the stream has moved on"
@@ -70,10 +72,10 @@ codes! {
         "ask with the right that the detail names";
     UNAUTHENTICATED "unauthenticated" 401 "the caller is not known"
         "authenticate";
-    FOREIGN_HOST "foreign-host" 403 "an open node answers to this machine's own name only"
-        "use `127.0.0.1` or `localhost` in the URL";
+    FOREIGN_HOST "foreign-host" 403 "an open node answers to this machine alone"
+        "use `127.0.0.1` or `localhost` in the URL, and no page of another site";
     UNKNOWN_VIEW "unknown-view" 404 "there is no such read model"
-        "use one of those named in `known`";
+        "GET /v1/admin/views lists them";
     UNKNOWN_QUERY "unknown-query" 404 "the read model has no such query"
         "use one of those named in `known`";
     UNKNOWN_PARAMETER "unknown-parameter" 400 "the query takes no such parameter"
