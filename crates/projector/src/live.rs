@@ -117,7 +117,9 @@ impl Live {
     }
 
     pub(crate) fn set_state(&self, state: GenerationState) {
-        self.change(|now| now.state = state);
+        if self.state() != state {
+            self.change(|now| now.state = state);
+        }
     }
 
     pub(crate) fn set_doing(&self, doing: Doing) {

@@ -53,7 +53,7 @@ impl Projectors {
             let view = Arc::new(View::new(model, orders));
             let (shared, stopped) = (Arc::clone(&shared), stopped.clone());
             let supervisor = Supervisor::new(shared, Arc::clone(&view), inbox, stopped);
-            tasks.spawn(supervisor.run());
+            tasks.spawn(supervised(Arc::clone(&view), supervisor));
             views.push(view);
         }
         let views: Arc<[_]> = views.into();
@@ -259,7 +259,7 @@ impl Projectors {
         };
         while let Some(ended) = tasks.join_next().await {
             if let Err(panic) = ended {
-                tracing::error!(%panic, "a supervisor of a read model ended badly");
+                tracing::error!(%panic, "a task of the projectors ended badly");
             }
         }
     }
@@ -269,6 +269,15 @@ impl Projectors {
         views
             .find(|view| view.name.as_ref() == name)
             .map(AsRef::as_ref)
+    }
+}
+
+/// Runs a supervisor; should it break down, its read model says so for as long as the process is
+/// up, since its projectors end with it.
+async fn supervised(view: Arc<View>, supervisor: Supervisor) {
+    if let Err(panic) = tokio::spawn(supervisor.run()).await {
+        tracing::error!(view = %view.name, %panic, "the supervisor of a read model broke down");
+        view.set_trouble(Some(format!("its supervisor broke down: {panic}")));
     }
 }
 

@@ -38,10 +38,12 @@ impl ViewStatus {
     /// A sentence for people.
     pub fn ready(&self) -> Result<(), String> {
         let name = &self.name;
+        if let Some(trouble) = &self.trouble {
+            return Err(format!("`{name}` is not looked after: {trouble}"));
+        }
         let Some(serving) = self.serving() else {
             let first = self.generations.first();
             let trouble = first.and_then(|generation| generation.trouble.as_deref());
-            let trouble = trouble.or(self.trouble.as_deref());
             let trouble = trouble.unwrap_or("its first generation is being built");
             return Err(format!("`{name}` does not serve yet: {trouble}"));
         };

@@ -15,8 +15,12 @@ use tokio::{
 };
 
 use crate::{
-    ReplayError, ReplayProgress, RetireError, RollbackError, live::Live, parts::Shared,
-    projector::told, stopping, view::View,
+    Doing, ReplayError, ReplayProgress, RetireError, RollbackError,
+    live::Live,
+    parts::Shared,
+    projector::{Projector, told},
+    stopping,
+    view::View,
 };
 use building::Building;
 
@@ -153,6 +157,35 @@ impl Supervisor {
 }
 
 impl Running {
+    /// Starts to follow a generation, where it can be followed.
+    fn start(shared: &Arc<Shared>, live: Arc<Live>) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let projector = live.follows.as_ref().map(|(model, _)| {
+            let projector = Projector {
+                shared: Arc::clone(shared),
+                live: Arc::clone(&live),
+                model: Arc::clone(model),
+                stop: stopped,
+            };
+            tokio::spawn(projector.run())
+        });
+        Self {
+            live,
+            stop,
+            projector,
+        }
+    }
+
+    /// Starts the projector anew where it ended without having been told to.
+    fn revive(&mut self, shared: &Arc<Shared>, view: &str) {
+        let ended = self.projector.as_ref().is_some_and(JoinHandle::is_finished);
+        if ended && self.live.doing() != Doing::Stopped {
+            tracing::error!(view, generation = %self.live.number,
+                "a projector ended by itself and is started again");
+            *self = Self::start(shared, Arc::clone(&self.live));
+        }
+    }
+
     /// Has the projector finish its commit, and waits for that.
     async fn ended(self) {
         self.stop.send_replace(true);

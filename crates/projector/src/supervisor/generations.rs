@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use foldline_read_model::Model;
 use foldline_tables::{Generation, GenerationNumber, TableError};
-use tokio::sync::watch;
 
 use super::{Running, Supervisor};
 use crate::{
@@ -12,7 +11,7 @@ use crate::{
     feeds::Feeds,
     live::Live,
     plan::{self, Build},
-    projector::{Projector, told},
+    projector::told,
 };
 
 impl Supervisor {
@@ -93,38 +92,24 @@ impl Supervisor {
 
     /// Follows a generation that is not followed yet.
     pub(super) fn take_up(&mut self, generation: &Generation) {
-        if let Some(running) = self.running.get(&generation.number) {
+        if let Some(running) = self.running.get_mut(&generation.number) {
             running.live.set_state(generation.state);
+            running.revive(&self.shared, &self.view.name);
             return;
         }
-        let (stop, stopped) = watch::channel(false);
-        let moved = || self.view.moved().clone();
-        let (live, projector) = match self.definition_of(generation) {
-            Ok((model, feeds)) => {
-                let follows = Some((Arc::clone(&model), feeds));
-                let live = Arc::new(Live::new(generation, follows, moved()));
-                let projector = Projector {
-                    shared: Arc::clone(&self.shared),
-                    live: Arc::clone(&live),
-                    model,
-                    stop: stopped,
-                };
-                (live, Some(tokio::spawn(projector.run())))
-            }
+        let moved = self.view.moved().clone();
+        let live = match self.definition_of(generation) {
+            Ok(follows) => Live::new(generation, Some(follows), moved),
             Err(reason) => {
                 tracing::error!(view = %self.view.name, generation = %generation.number, reason,
                     "a generation cannot be followed");
-                let live = Arc::new(Live::new(generation, None, moved()));
+                let live = Live::new(generation, None, moved);
                 live.stops(reason);
-                (live, None)
+                live
             }
         };
-        self.view.add(Arc::clone(&live));
-        let running = Running {
-            live,
-            stop,
-            projector,
-        };
+        let running = Running::start(&self.shared, Arc::new(live));
+        self.view.add(Arc::clone(&running.live));
         self.running.insert(generation.number, running);
     }
 

@@ -1,8 +1,13 @@
 //! The laws of projectors: whatever the batches, faults and restarts, each event has exactly one
 //! effect, and a table is what a plain fold of the log says.
 
-#![allow(clippy::unwrap_used, reason = "these are tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::result_large_err,
+    reason = "these are tests, whose doubles have the errors of the ports"
+)]
 
+mod embedded;
 mod following;
 mod log;
 mod node;

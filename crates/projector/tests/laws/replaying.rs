@@ -97,9 +97,11 @@ async fn a_changed_definition_is_built_beside_the_one_that_serves() {
     // Going back is not undone by itself, nor by a restart.
     node.stop().await;
     let node = Node::start(log.clone(), &store, std::slice::from_ref(&new), small());
-    node.caught_up(&new).await;
+    let both = |view: &foldline_projector::ViewStatus| {
+        view.generations.len() == 2 && view.events_behind == 0
+    };
+    node.until(&new, both).await;
     assert_eq!(store.serving(&new).await, GenerationNumber(1));
-    assert_eq!(node.view(&new).await.generations.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
