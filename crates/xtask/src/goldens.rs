@@ -10,6 +10,9 @@ use anyhow::{Context, Result};
 
 use crate::workspace::{self, TEST_FEATURES, cargo, output, root};
 
+/// Files by path, each with a hash of its content.
+type Files = BTreeMap<String, u64>;
+
 /// Runs the tests so that they write what they would compare, and lists the files that changed.
 ///
 /// # Errors
@@ -28,19 +31,8 @@ pub(crate) fn run() -> Result<()> {
     tested.context("the golden files are written, but not every test passed")
 }
 
-fn print_changes(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) {
-    let written = after
-        .iter()
-        .filter(|&(path, hash)| before.get(path) != Some(hash))
-        .map(|(path, _)| match before.contains_key(path) {
-            true => ("changed", path),
-            false => ("new", path),
-        });
-    let gone = before
-        .keys()
-        .filter(|path| !after.contains_key(*path))
-        .map(|path| ("gone", path));
-    let changes: Vec<_> = written.chain(gone).collect();
+fn print_changes(before: &Files, after: &Files) {
+    let changes = changes(before, after);
     if changes.is_empty() {
         println!("\nno golden file changed");
         return;
@@ -51,9 +43,24 @@ fn print_changes(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) 
     }
 }
 
+fn changes<'a>(before: &'a Files, after: &'a Files) -> Vec<(&'static str, &'a str)> {
+    let written = after
+        .iter()
+        .filter(|&(path, hash)| before.get(path) != Some(hash))
+        .map(|(path, _)| match before.contains_key(path) {
+            true => ("changed", path.as_str()),
+            false => ("new", path.as_str()),
+        });
+    let gone = before
+        .keys()
+        .filter(|path| !after.contains_key(*path))
+        .map(|path| ("gone", path.as_str()));
+    written.chain(gone).collect()
+}
+
 /// Every file that git knows or would add, with a hash of its content: a golden that was already
 /// edited and changes once more is told too, which `git status` alone would not do.
-fn fingerprints() -> Result<BTreeMap<String, u64>> {
+fn fingerprints() -> Result<Files> {
     let mut list = Command::new("git");
     list.current_dir(root()).args([
         "ls-files",
@@ -71,4 +78,23 @@ fn fingerprints() -> Result<BTreeMap<String, u64>> {
         Some((name.to_owned(), hash.finish()))
     });
     Ok(hashes.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_already_edited_and_changes_again_is_told() {
+        let files = |files: &[(&str, u64)]| -> Files {
+            let files = files.iter();
+            files
+                .map(|(path, hash)| ((*path).to_owned(), *hash))
+                .collect()
+        };
+        let before = files(&[("a", 1), ("b", 1), ("c", 1)]);
+        let after = files(&[("a", 1), ("b", 2), ("d", 1)]);
+        let expected = [("changed", "b"), ("new", "d"), ("gone", "c")];
+        assert_eq!(changes(&before, &after), expected);
+    }
 }

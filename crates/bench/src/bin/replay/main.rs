@@ -89,6 +89,7 @@ async fn main() -> Result<()> {
         models.push(measured);
     }
     rebuilds.stop().await;
+    std::fs::remove_dir_all(&tables)?;
     let events = arguments.events;
     println!("{}", serde_json::to_string(&Measured { events, models })?);
     Ok(())
