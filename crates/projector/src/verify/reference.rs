@@ -159,7 +159,8 @@ impl<'a> Reference<'a> {
     fn miss(&mut self, lane: Lane, event: &Event, reason: String) {
         let blame = Blame::of(event, lane);
         self.problems.push(format!(
-            "the event at {} cannot be applied ({reason}), and its user {} is not held back from it on",
+            "the event at {} cannot be applied ({reason}), and its user {} is not held back from \
+             it on",
             blame.position, blame.user
         ));
         self.held.insert(event.subject, (blame.parks(reason), true));
