@@ -68,6 +68,7 @@ fn request(
         .parse()
         .map_err(|_| unknown_context(side, context))?;
     check_media_type(headers)?;
+    check_object(&body)?;
     let key = header_value(headers, &IDEMPOTENCY_KEY, str::parse::<CommandId>)?;
     Ok(Request {
         user,
@@ -99,6 +100,16 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     let detail =
         format!("a command's body is `application/json`; the content type sent is {found}");
     Err(Problem::new(problem::UNSUPPORTED_MEDIA_TYPE, detail))
+}
+
+/// A list would be taken for the members of an object, in the order in which the program happens
+/// to declare them.
+fn check_object(body: &[u8]) -> Result<(), Problem> {
+    if body.trim_ascii_start().first() != Some(&b'[') {
+        return Ok(());
+    }
+    let detail = "a command's body is a JSON object, not a list";
+    Err(Problem::new(problem::MALFORMED_BODY, detail).with("pointer", ""))
 }
 
 /// Reads a header that may be absent but not unreadable.
