@@ -31,6 +31,9 @@ pub(crate) struct Submission {
     /// Whether it was accepted into a batch that was left unsettled: finding it in the log is then
     /// its first answer, not a repeat.
     pub(crate) accepted_before: bool,
+    /// Whether an append that may have brought it has an unknown outcome: nobody may be told then
+    /// that nothing happened.
+    pub(crate) maybe_appended: bool,
     pub(crate) deadline: Instant,
     pub(crate) answer: oneshot::Sender<Result<Answer, CommandError>>,
 }
@@ -93,11 +96,14 @@ impl LaneTask {
     /// remembered until they have been looked for, since more than that may have been in the
     /// batch; a command whose key is forgotten would be decided a second time.
     async fn run_until_closed(&mut self) -> Result<(), (Vec<Submission>, String)> {
-        let (mut unsettled, mut unsettled_max) = (Vec::new(), 0);
+        let (mut unsettled, mut unsettled_max) = (Vec::<Submission>::new(), 0);
         let mut pauses = Pauses::default();
         loop {
             let remembered_max = self.settings.remembered_commands + unsettled_max;
-            let opened = match self.take_over(remembered_max, &mut pauses).await {
+            let opened = self
+                .take_over(remembered_max, &mut pauses, &mut unsettled)
+                .await;
+            let opened = match opened {
                 Ok(opened) => opened,
                 Err(reason) => return Err((unsettled, reason)),
             };
@@ -117,7 +123,8 @@ impl LaneTask {
                     }
                     unsettled_max = unsettled_max.max(commands.len());
                     unsettled = commands;
-                    if let Err(stopping) = self.pause(reason, &mut pauses).await {
+                    let paused = self.pause(reason, &mut pauses, &mut unsettled).await;
+                    if let Err(stopping) = paused {
                         return Err((unsettled, stopping));
                     }
                 }
@@ -141,11 +148,7 @@ impl LaneTask {
         }
         self.queue.close();
         while let Some(submission) = self.queue.recv().await {
-            let unavailable = CommandError::Unavailable {
-                lane: self.lane,
-                reason: reason.clone(),
-            };
-            let _ = submission.answer.send(Err(unavailable));
+            self.refuse(submission, &reason);
         }
     }
 }

@@ -211,6 +211,7 @@ impl CommandSide {
             hash,
             time: None,
             accepted_before: false,
+            maybe_appended: false,
             deadline: begun + self.settings.command_timeout,
             answer: sender,
         };

@@ -20,6 +20,7 @@ mod directory;
 mod error;
 mod follower;
 mod heads_file;
+mod journal;
 mod reader;
 mod record;
 mod shared;
@@ -80,13 +81,8 @@ impl Embedded {
     /// [`OpenError`]; each says what to do about it.
     pub fn open(dir: &Path, settings: Settings) -> Result<Self, OpenError> {
         let (directory, topology) = Directory::open(dir, &settings)?;
-        let store = Store::open(&directory.store_path(), &topology).map_err(|error| {
-            if store::is_damage(&error) {
-                directory.damaged("store", &error.to_string())
-            } else {
-                directory.unavailable(error)
-            }
-        })?;
+        let store = Store::open(&directory.store_path(), &topology)
+            .map_err(|error| not_opened(&directory, error))?;
         directory
             .sync_store()
             .map_err(|error| directory.unavailable(error))?;
@@ -113,14 +109,17 @@ impl Embedded {
         Ok(Self { shared, requests })
     }
 
-    /// Tells whether the log still takes appends, and why not.
+    /// Tells whether the log takes appends now, and why not.
     ///
     /// # Errors
-    /// A sentence for people: a write failed, and the process has to be started again.
+    /// A sentence for people: a write failed, and the process has to be started again; or the
+    /// disk is full.
     pub fn health(&self) -> Result<(), String> {
-        self.shared
-            .closed()
-            .map_or(Ok(()), |closed| Err(closed.to_string()))
+        if let Some(closed) = self.shared.closed() {
+            return Err(closed.to_string());
+        }
+        let directory = &self.shared.directory;
+        directory.check_room(directory.room(), 0)
     }
 
     /// Returns how many bytes the records take on disk, journals included.
@@ -135,6 +134,18 @@ impl std::fmt::Debug for Embedded {
             .field("dir", &self.shared.directory.path())
             .field("topology", &self.shared.topology)
             .finish_non_exhaustive()
+    }
+}
+
+/// Says why the store was not opened, and where in it the damage lies if that can be found.
+fn not_opened(directory: &Directory, error: fjall::Error) -> OpenError {
+    if !store::is_damage(&error) {
+        return directory.unavailable(error);
+    }
+    match journal::damaged_record(&directory.store_path()) {
+        Ok(Some((lane, at, corruption))) => directory.corrupt(lane, at, corruption),
+        Ok(None) => directory.damaged("store", &error.to_string()),
+        Err(unreadable) => directory.unavailable(unreadable),
     }
 }
 

@@ -1,12 +1,13 @@
 //! Taking a lane over: fence, load snapshots, read to the end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use foldline_event_log::{FollowError, From, LaneWriter, OpenWriterError};
 use foldline_kernel::LaneSequence;
 
-use super::{LaneTask, STOPPING};
+use super::{LaneTask, STOPPING, Submission};
 use crate::{
+    CommandError,
     side::LaneHealth,
     user::{self, User, Users},
 };
@@ -15,23 +16,38 @@ use crate::{
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// The shortest.
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(10);
+/// How long commands wait for a lane that keeps failing; from then on they are refused at once,
+/// until it serves again.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// How many events are read at a time.
 const READ_EVENTS: usize = 1000;
 
 /// The pauses between tries that fail one after another, each twice the one before.
-pub(super) struct Pauses(Duration);
+pub(super) struct Pauses {
+    next: Duration,
+    failing_since: Option<Instant>,
+}
 
 impl Default for Pauses {
     fn default() -> Self {
-        Self(RETRY_PAUSE_MIN)
+        Self {
+            next: RETRY_PAUSE_MIN,
+            failing_since: None,
+        }
     }
 }
 
 impl Pauses {
     pub(super) fn next(&mut self) -> Duration {
-        let pause = self.0;
-        self.0 = (pause * 2).min(RETRY_PAUSE_MAX);
+        let pause = self.next;
+        self.next = (pause * 2).min(RETRY_PAUSE_MAX);
+        self.failing_since.get_or_insert_with(Instant::now);
         pause
+    }
+
+    fn patience_is_over(&self) -> bool {
+        self.failing_since
+            .is_some_and(|since| since.elapsed() >= PATIENCE)
     }
 }
 
@@ -59,6 +75,7 @@ impl LaneTask {
         &mut self,
         remembered_max: usize,
         pauses: &mut Pauses,
+        unsettled: &mut Vec<Submission>,
     ) -> Result<Opened, String> {
         loop {
             let opened = tokio::select! {
@@ -70,22 +87,49 @@ impl LaneTask {
                 Err(OpenError::Corrupt(reason)) => return Err(reason),
                 Err(OpenError::Unavailable(reason)) => {
                     tracing::warn!(lane = %self.lane, %reason, "lane cannot be opened yet");
-                    self.pause(reason, pauses).await?;
+                    self.pause(reason, pauses, unsettled).await?;
                 }
             }
         }
     }
 
-    /// Waits before the next try, and says meanwhile what it waits for.
+    /// Waits before the next try, and says meanwhile what it waits for: in the lane's health, and
+    /// to every command once this has lasted.
     ///
     /// # Errors
     /// When the node is stopping: there is no next try.
-    pub(super) async fn pause(&self, reason: String, pauses: &mut Pauses) -> Result<(), String> {
-        self.health.send_replace(LaneHealth::Opening(reason));
-        tokio::select! {
-            () = tokio::time::sleep(pauses.next()) => Ok(()),
-            () = self.stop.cancelled() => Err(STOPPING.to_owned()),
+    pub(super) async fn pause(
+        &mut self,
+        reason: String,
+        pauses: &mut Pauses,
+        unsettled: &mut Vec<Submission>,
+    ) -> Result<(), String> {
+        self.health
+            .send_replace(LaneHealth::Opening(reason.clone()));
+        let next_try = tokio::time::sleep(pauses.next());
+        tokio::pin!(next_try);
+        let refusing = pauses.patience_is_over();
+        if refusing {
+            for command in unsettled.extract_if(.., |command| !command.maybe_appended) {
+                self.refuse(command, &reason);
+            }
         }
+        loop {
+            tokio::select! {
+                () = &mut next_try => return Ok(()),
+                () = self.stop.cancelled() => return Err(STOPPING.to_owned()),
+                Some(command) = self.queue.recv(), if refusing => self.refuse(command, &reason),
+            }
+        }
+    }
+
+    pub(super) fn refuse(&self, command: Submission, reason: &str) {
+        let unavailable = CommandError::Unavailable {
+            lane: self.lane,
+            reason: reason.to_owned(),
+        };
+        // Whoever has gone need not be told.
+        let _ = command.answer.send(Err(unavailable));
     }
 
     async fn open(&self, remembered_max: usize) -> Result<Opened, OpenError> {

@@ -225,8 +225,17 @@ impl<'a> Serving<'a> {
         tracing::error!(lane = %self.task.lane, error = &error as &dyn std::error::Error, "append failed");
         // A slice that is still being written must not overtake one of the next round.
         let _ = self.rounds.written().await;
-        let decided = in_flight.decided.into_iter().chain(self.batch.decided);
-        let commands = decided.map(unsettled).chain(self.waiting).collect();
+        let certain = matches!(error, AppendError::Unavailable { .. });
+        let appended = in_flight
+            .decided
+            .into_iter()
+            .map(unsettled)
+            .map(|mut command| {
+                command.maybe_appended |= !certain;
+                command
+            });
+        let decided = self.batch.decided.into_iter().map(unsettled);
+        let commands = appended.chain(decided).chain(self.waiting).collect();
         match error {
             AppendError::Fenced { .. } => Ended::Replaced(commands),
             AppendError::Unknown { ref source, .. }

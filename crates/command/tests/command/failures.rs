@@ -240,6 +240,54 @@ async fn a_log_that_stays_full_is_told_within_the_bound() {
 }
 
 #[tokio::test]
+async fn a_log_that_stays_full_refuses_at_once_and_says_why() {
+    let world = World::new().await;
+    let full = Odds {
+        full: 1,
+        ..Odds::default()
+    };
+    world.ground.faults.at_random(1, full);
+    for key in ["first", "later"] {
+        match within(world.submit(add(5, key))).await {
+            Err(CommandError::Unavailable { lane: LANE, reason }) => {
+                assert!(reason.contains("takes no append now"), "{reason}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    world.ground.faults.clear();
+    let until_accepted = async {
+        while let Err(error) = world.submit(add(1, "retried")).await {
+            assert!(
+                matches!(error, CommandError::Unavailable { .. }),
+                "{error:?}"
+            );
+        }
+    };
+    within(until_accepted).await;
+    assert_eq!(keys(&world.events().await), ["retried"]);
+}
+
+#[tokio::test]
+async fn a_command_that_may_be_in_the_log_is_never_told_that_nothing_happened() {
+    let settings = Settings {
+        command_timeout: Duration::from_millis(1500),
+        ..Settings::default()
+    };
+    let world = World::with(settings).await;
+    world.fails(AppendFault::LostAnswer);
+    let full = Odds {
+        full: 1,
+        ..Odds::default()
+    };
+    world.ground.faults.at_random(1, full);
+    let key = "lost".parse().unwrap();
+    let unknown = Err(CommandError::OutcomeUnknown { key });
+    assert_eq!(within(world.submit(add(5, "lost"))).await, unknown);
+    assert_eq!(keys(&world.events().await), ["lost"]);
+}
+
+#[tokio::test]
 async fn a_lane_that_cannot_be_opened_says_so_until_it_can() {
     let ground = Ground::new(1);
     let gate = Gate::default();

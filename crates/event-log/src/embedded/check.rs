@@ -19,12 +19,7 @@ pub(crate) fn lane(
     heads_file: &mut HeadsFile,
     lane: Lane,
 ) -> Result<LaneState, OpenError> {
-    let corrupt = |at: LaneSequence, corruption| OpenError::Corrupt {
-        dir: directory.path().to_owned(),
-        lane,
-        at,
-        corruption: Box::new(corruption),
-    };
+    let corrupt = |at, corruption| directory.corrupt(lane, at, corruption);
     let broken = |error: fjall::Error| {
         if store::is_damage(&error) {
             corrupt(LaneSequence::ZERO, Corruption::Record(error.to_string()))

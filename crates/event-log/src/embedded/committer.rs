@@ -23,9 +23,6 @@ use crate::{AppendError, Heads, OpenWriterError, Source};
 const COMMIT_EVENTS_MAX: usize = 8192;
 const COMMIT_BYTES_MAX: usize = 8 << 20;
 
-/// How much of the disk stays free: tables and journals need room to be written too.
-const DISK_BYTES_FREE_MIN: u64 = 16 << 20;
-
 /// How many requests wait for the committer; each writer has one under way, so this is rarely met.
 pub(crate) const REQUESTS_WAITING_MAX: usize = 256;
 
@@ -71,7 +68,8 @@ struct Round {
     lanes: Vec<Lane>,
     events: usize,
     bytes: usize,
-    disk_bytes_free: Option<u64>,
+    /// What the disk may still take.
+    room: u64,
 }
 
 impl Round {
@@ -106,7 +104,7 @@ impl Committer {
         let _closes_on_panic = ClosesOnPanic(Arc::clone(&self.shared));
         while let Some(request) = self.requests.blocking_recv() {
             let mut round = Round {
-                disk_bytes_free: self.shared.directory.bytes_free(),
+                room: self.shared.directory.room(),
                 ..Round::default()
             };
             self.take(request, &mut round);
@@ -137,7 +135,7 @@ impl Committer {
                     round.appends.push(append);
                 }
             },
-            Request::OpenWriter(opening) => match self.raise_epoch(opening.lane) {
+            Request::OpenWriter(opening) => match self.raise_epoch(opening.lane, round) {
                 Err(refusal) => drop(opening.answer.send(Err(refusal))),
                 Ok(state) => {
                     round.touch(opening.lane);
@@ -165,22 +163,23 @@ impl Committer {
                 "the batch does not start at the lane's end",
             ));
         }
-        match round.disk_bytes_free {
-            Some(free) if !append.events.is_empty() => {
-                let wanted = (round.bytes + append.bytes) as u64 + DISK_BYTES_FREE_MIN;
-                if free < wanted {
-                    return Err(unavailable(lane, full(&self.shared, free)));
-                }
-            }
-            _ => {}
+        if append.events.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let wanted = (round.bytes + append.bytes) as u64;
+        let room = self.shared.directory.check_room(round.room, wanted);
+        room.map_err(|full| unavailable(lane, full))
     }
 
-    fn raise_epoch(&mut self, lane: Lane) -> Result<LaneState, OpenWriterError> {
+    fn raise_epoch(&mut self, lane: Lane, round: &Round) -> Result<LaneState, OpenWriterError> {
         let unavailable = |source| Err(OpenWriterError::Unavailable { lane, source });
         if let Some(closed) = self.shared.closed() {
             return unavailable(closed.clone().into());
+        }
+        // Each opening writes a little: lanes that try again and again must not use up what is
+        // kept free.
+        if let Err(full) = self.shared.directory.check_room(round.room, 0) {
+            return unavailable(full.into());
         }
         let state = &mut self.states[lane.index()];
         if state.epoch.0 >= EPOCH_MAX {
@@ -305,13 +304,4 @@ fn unavailable(lane: Lane, source: impl Into<Source>) -> AppendError {
         lane,
         source: source.into(),
     }
-}
-
-fn full(shared: &Shared, free: u64) -> String {
-    format!(
-        "the disk of {} is full: {} MiB are free and {} MiB are kept for tables and journals",
-        shared.directory.path().display(),
-        free >> 20,
-        DISK_BYTES_FREE_MIN >> 20,
-    )
 }

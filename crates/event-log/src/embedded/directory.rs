@@ -14,11 +14,12 @@ use std::{
     time::Duration,
 };
 
-use foldline_kernel::{LogId, Topology};
+use foldline_kernel::{Lane, LaneSequence, LogId, Topology};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{OpenError, Settings, heads_file::HeadsFile};
+use crate::Corruption;
 
 /// The format of directory, keys and records that this program reads and writes.
 pub(crate) const FORMAT: u64 = 1;
@@ -27,6 +28,12 @@ pub(crate) const FORMAT: u64 = 1;
 /// this process may still be finishing its chunk.
 const LOCK_TRIES_MAX: u32 = 10;
 const LOCK_RETRY: Duration = Duration::from_millis(50);
+
+/// How much of the disk stays free: tables and journals need room to be written too.
+const BYTES_KEPT_FREE: u64 = 16 << 20;
+
+/// What a disk must still take to count as not full: more than one command ever appends.
+const ROOM_BYTES_MIN: u64 = 1 << 20;
 
 /// The directory, locked for as long as this lives.
 #[derive(Debug)]
@@ -82,15 +89,28 @@ impl Directory {
         &self.path
     }
 
-    /// Returns the free bytes of the directory's disk, where the system says.
-    pub(crate) fn bytes_free(&self) -> Option<u64> {
+    /// Returns how many bytes may still be written; no end where the system does not say.
+    pub(crate) fn room(&self) -> u64 {
         #[cfg(unix)]
-        {
-            let disk = rustix::fs::fstatvfs(&self.lock).ok()?;
-            Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+        if let Ok(disk) = rustix::fs::fstatvfs(&self.lock) {
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            return free.saturating_sub(BYTES_KEPT_FREE);
         }
-        #[cfg(not(unix))]
-        None
+        u64::MAX
+    }
+
+    /// Checks that there is room for some bytes, and for at least one more command.
+    pub(crate) fn check_room(&self, room: u64, bytes: u64) -> Result<(), String> {
+        if room >= bytes.max(ROOM_BYTES_MIN) {
+            return Ok(());
+        }
+        Err(format!(
+            "the disk of {} is full: {} KiB may still be written, and {} MiB are kept free for \
+             tables and journals; make room",
+            self.path.display(),
+            room >> 10,
+            BYTES_KEPT_FREE >> 20,
+        ))
     }
 
     fn record_path(&self) -> PathBuf {
@@ -209,6 +229,20 @@ impl Directory {
         sync_directory(&self.store_path().join("keyspaces"))?;
         sync_directory(&self.store_path())?;
         sync_directory(&self.path)
+    }
+
+    pub(crate) fn corrupt(
+        &self,
+        lane: Lane,
+        at: LaneSequence,
+        corruption: Corruption,
+    ) -> OpenError {
+        OpenError::Corrupt {
+            dir: self.path.clone(),
+            lane,
+            at,
+            corruption: Box::new(corruption),
+        }
     }
 
     pub(crate) fn damaged(&self, file: &str, trouble: &str) -> OpenError {

@@ -15,24 +15,33 @@ use foldline_kernel::{Epoch, Lane, LaneSequence, Sequence};
 use crate::{Corruption, Heads};
 
 /// The key of a record.
-pub(crate) type Key = [u8; 10];
+pub(crate) type Key = [u8; KEY_BYTES];
+
+/// How long a key is.
+pub(crate) const KEY_BYTES: usize = 10;
 
 /// What stands before the event: checksum, context, sequence.
-const HEADER_BYTES: usize = 14;
+pub(crate) const HEADER_BYTES: usize = 14;
 
 /// Returns the key of a place in a lane.
 pub(crate) fn key(lane: Lane, lane_sequence: LaneSequence) -> Key {
-    let mut key = [0; 10];
+    let mut key = [0; KEY_BYTES];
     key[..2].copy_from_slice(&lane.0.to_be_bytes());
     key[2..].copy_from_slice(&lane_sequence.0.to_be_bytes());
     key
 }
 
+/// Returns the place that a key names.
+pub(crate) fn place(key: &[u8]) -> Option<(Lane, LaneSequence)> {
+    let (lane, rest) = key.split_first_chunk::<2>()?;
+    let sequence = u64::from_be_bytes(rest.try_into().ok()?);
+    Some((Lane(u16::from_be_bytes(*lane)), LaneSequence(sequence)))
+}
+
 /// Returns the place in a lane that a key names.
 pub(crate) fn lane_sequence(lane: Lane, key: &[u8]) -> Option<LaneSequence> {
-    let (prefix, rest) = key.split_first_chunk::<2>()?;
-    let sequence = u64::from_be_bytes(rest.try_into().ok()?);
-    (*prefix == lane.0.to_be_bytes()).then_some(LaneSequence(sequence))
+    let (named, sequence) = place(key)?;
+    (named == lane).then_some(sequence)
 }
 
 /// What a record says of itself before its checksum is looked at.
