@@ -8,6 +8,7 @@ use foldline_command::{CommandSide, Contexts};
 use foldline_event_log::{Embedded, EventLog, SnapshotStore, embedded};
 use foldline_projector::{Load, Parts, Projectors};
 use foldline_query::{AbsorbedNotice, Queries};
+use foldline_read_model::Model;
 use foldline_tables::{Sqlite, Tables};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -60,7 +61,22 @@ impl Node {
         let name = application.log_name()?;
         let (contexts, definitions) = application.into_parts();
         let definitions = definitions.in_directory(configuration.projections.as_deref());
+        // First: a slip in a file must not leave a new log behind.
+        let models = match role {
+            Role::Command => None,
+            Role::Dev => Some(
+                definitions
+                    .load()
+                    .context("the read models' files have errors")?,
+            ),
+        };
         let log = Arc::new(open_log(&configuration, name, &contexts)?);
+        let views = match models {
+            None => None,
+            Some(models) => {
+                Some(Views::start(&configuration, &definitions, models, log.clone()).await?)
+            }
+        };
         let snapshots: Arc<dyn SnapshotStore> = log.clone();
         let command = Arc::new(CommandSide::start(
             log.clone(),
@@ -68,10 +84,6 @@ impl Node {
             contexts,
             configuration.command.settings(),
         ));
-        let views = match role {
-            Role::Command => None,
-            Role::Dev => Some(Views::start(&configuration, &definitions, log.clone()).await?),
-        };
         let admin = Arc::new(Admin {
             log,
             command: command.clone(),
@@ -119,11 +131,9 @@ impl Views {
     async fn start(
         configuration: &Configuration,
         definitions: &Definitions,
+        models: Vec<Arc<Model>>,
         log: Arc<dyn EventLog>,
     ) -> anyhow::Result<Self> {
-        let models = definitions
-            .load()
-            .context("the read models' files have errors")?;
         let tables: Arc<dyn Tables> =
             Arc::new(Sqlite::open(&configuration.data.join("tables")).await?);
         let stored = definitions.clone();
