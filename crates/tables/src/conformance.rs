@@ -17,6 +17,7 @@ use std::sync::Arc;
 pub use fencing::{
     a_batch_is_all_or_nothing, a_duplicate_has_no_effect, a_replaced_writer_is_fenced,
     any_batching_by_any_writer_gives_the_same_rows, parked_users_stay_parked,
+    sets_sums_and_deletes_mix,
 };
 pub use generations::{
     a_generation_keeps_what_it_was_made_of, a_retired_generation_is_gone_for_all,
@@ -61,6 +62,7 @@ macro_rules! tables_conformance {
             a_replaced_writer_is_fenced,
             any_batching_by_any_writer_gives_the_same_rows,
             parked_users_stay_parked,
+            sets_sums_and_deletes_mix,
             a_generation_keeps_what_it_was_made_of,
             a_retired_generation_is_gone_for_all,
             numbers_are_never_given_twice,

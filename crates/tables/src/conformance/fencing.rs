@@ -1,7 +1,7 @@
 //! Exactly one effect, whoever writes and however often.
 
 use foldline_kernel::{Lane, LaneSequence};
-use foldline_read_model::Value;
+use foldline_read_model::{Change, RowKey, RowValues, Value};
 use proptest::{collection::vec, prelude::any};
 
 use super::{
@@ -9,7 +9,7 @@ use super::{
     kit::{self, Dice, Rows},
     models,
 };
-use crate::{CommitError, TableWriter};
+use crate::{CommitError, TableWriter, Words};
 
 fn assert_fenced(outcome: Result<(), CommitError>, lane: u16) {
     match outcome {
@@ -173,5 +173,65 @@ pub async fn any_batching_by_any_writer_gives_the_same_rows(stores: &Stores) {
         }
         let reader = stores.first.reader(&model, number).await.expect("a reader");
         assert_eq!(kit::all_rows(&reader).await.0, expected, "round {round}");
+    }
+}
+
+/// What sets some columns, what adds, what deletes: in any mixture and any batches, by either
+/// writer, the rows and their words are those of the changes applied one by one.
+pub async fn sets_sums_and_deletes_mix(stores: &Stores) {
+    let mut dice = Dice::new();
+    for round in 0..8 {
+        let model = models::mixed(&format!("mixed_{round}"));
+        let (number, first) = kit::fresh(&stores.first, &model).await;
+        let second = stores
+            .second
+            .writer(&model, number)
+            .await
+            .expect("a writer");
+        let mut writers: [Box<dyn TableWriter>; 2] = [first, second];
+        let (mut expected, mut at) = (Rows::new(), 0);
+        // The second one comes in rarely, so that the first has something to remember.
+        let step = (vec((0..8_i64, 0..7_u8, 0..9_i64), 0..60), 0..5_u8);
+        for (changes, turn) in dice.draw(vec(step, 1..20)) {
+            let to = at + 1 + changes.len() as u64;
+            let changes = changes
+                .into_iter()
+                .zip(at + 1..)
+                .map(|((row, kind, n), at)| {
+                    let key = kit::key([kit::text(&format!("Nome {row}")), Value::Bigint(row)]);
+                    let title = (2, kit::text(&format!("Título {n}")));
+                    let (cents, sum) = ((3, Value::Bigint(n)), (4, Value::Bigint(n - 4)));
+                    let change = match kind {
+                        0 => Change::delete(LaneSequence(at)),
+                        1 => kit::change(&model, at, &[title]),
+                        2 => kit::change(&model, at, &[cents]),
+                        3 => kit::change(&model, at, &[title, cents]),
+                        4 => kit::change(&model, at, &[sum]),
+                        5 => kit::change(&model, at, &[title, sum, (5, kit::time(n))]),
+                        _ => Change::upsert(LaneSequence(at)),
+                    };
+                    (key, change)
+                });
+            let batch = kit::batch(&model, 0, at, to, changes);
+            let writer = &mut writers[usize::from(turn == 0)];
+            writer.commit(&batch).await.expect("a commit in turn");
+            kit::apply(&model, &mut expected, &batch);
+            at = to;
+        }
+        let reader = stores.first.reader(&model, number).await.expect("a reader");
+        assert_eq!(kit::all_rows(&reader).await.0, expected, "round {round}");
+        for n in 0..9 {
+            let words = vec!["nome".to_owned(), "titulo".into(), n.to_string()];
+            let mut select = kit::select(&[], &[kit::ascending(0), kit::descending(1)]);
+            let columns = vec![0, 2];
+            select.words = Some(Words { columns, words });
+            let found = reader.select(&select).await.expect("rows").rows;
+            let has = |(key, values): &(&RowKey, &RowValues)| {
+                let titled = values[0] == kit::text(&format!("Título {n}"));
+                titled || (!values[0].is_null() && key[1] == Value::Bigint(n))
+            };
+            let expected = expected.iter().filter(has).count();
+            assert_eq!(found.len(), expected, "round {round}, {n}");
+        }
     }
 }

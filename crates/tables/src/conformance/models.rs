@@ -122,6 +122,27 @@ pub fn things(name: &str) -> Arc<Model> {
     Arc::new(model)
 }
 
+/// What is set beside what is summed, with words to look for in the key and in a value.
+pub fn mixed(name: &str) -> Arc<Model> {
+    let mut model = model(
+        name,
+        &[
+            ("name", ColumnType::Text, false),
+            ("id", ColumnType::Bigint, true),
+        ],
+        &[
+            ("title", ColumnType::Text, Role::Set),
+            ("cents", ColumnType::Bigint, Role::Set),
+            ("sum", ColumnType::Bigint, Role::Add),
+            ("last_at", ColumnType::Time, Role::Max),
+        ],
+    );
+    let mut search = query(&model, "search", &[], &[]);
+    search.text = vec![0, 2];
+    model.queries = vec![search];
+    Arc::new(model)
+}
+
 /// A required filter by equality.
 pub fn eq(column: usize) -> Filter {
     Filter {

@@ -22,6 +22,23 @@ pub(crate) struct RowWriter {
     searched: Vec<usize>,
     statements: Statements,
     pub(crate) cache: RowCache,
+    /// Whether some change depends on the row as it stands. Where columns are only set, none
+    /// does, and no row is ever read or remembered.
+    pub(crate) reads: bool,
+}
+
+/// The changes of one batch, by the way they are written; each in the order of the keys.
+#[derive(Default)]
+struct Work<'c> {
+    deleted: Vec<Keyed<'c>>,
+    /// Written whole, and what is known of them as they stand.
+    whole: Vec<Keyed<'c>>,
+    known: std::vec::IntoIter<Known>,
+    /// Of which only some columns are written, by statement.
+    parts: Vec<Vec<Keyed<'c>>>,
+    /// How far `whole`, and then each of `parts`, have been written.
+    done: usize,
+    part: usize,
 }
 
 /// Why rows were not written.
@@ -47,6 +64,7 @@ impl RowWriter {
             searched: model.searched_columns(),
             statements: Statements::new(&model),
             cache: RowCache::default(),
+            reads: model.value_columns().iter().any(|c| c.role != Role::Set),
             model,
         }
     }
@@ -64,23 +82,48 @@ impl RowWriter {
         connection: &mut SqliteConnection,
         changes: &[(RowKey, Change)],
     ) -> Result<(), Trouble> {
-        let (kept, deleted): (Vec<_>, Vec<_>) =
-            changes.iter().partition(|(_, change)| change.present);
-        self.refuse_hidden_overflows(connection, &deleted).await?;
-        self.delete(connection, &deleted).await?;
-        let known = self.look_up(connection, &kept).await?;
-        let (mut kept, mut known) = (kept.as_slice(), known.into_iter());
-        let mut next = self.prepare(&mut kept, &mut known)?;
+        let mut work = self.sort_out(changes);
+        self.refuse_hidden_overflows(connection, &work.deleted)
+            .await?;
+        self.delete(connection, &work.deleted).await?;
+        work.known = self.look_up(connection, &work.whole).await?.into_iter();
+        let mut next = self.prepare(&mut work)?;
         while let Some((text, arguments)) = next {
             // While SQLite's thread works on one statement, the next is put together here.
             let running =
                 sqlx::query_with(AssertSqlSafe(text), arguments).execute(&mut *connection);
-            let preparing = async { self.prepare(&mut kept, &mut known) };
+            let preparing = async { self.prepare(&mut work) };
             let (done, prepared) = futures::future::join(running, preparing).await;
             done?;
             next = prepared?;
         }
         Ok(())
+    }
+
+    fn sort_out<'c>(&mut self, changes: &'c [(RowKey, Change)]) -> Work<'c> {
+        let mut work = Work::default();
+        for keyed in changes {
+            let change = &keyed.1;
+            if !change.present {
+                work.deleted.push(keyed);
+                continue;
+            }
+            let part = if only_sets(&self.model, change) {
+                self.statements.part(&self.model, change)
+            } else {
+                None
+            };
+            match part {
+                Some(part) => {
+                    let parts = self.statements.parts();
+                    work.parts
+                        .resize_with(parts.max(work.parts.len()), Vec::new);
+                    work.parts[part].push(keyed);
+                }
+                None => work.whole.push(keyed),
+            }
+        }
+        work
     }
 
     /// Refuses to delete a row whose sums may have overflowed on the way there: applied one by
@@ -131,7 +174,8 @@ impl RowWriter {
         let mut known = Vec::with_capacity(changes.len());
         let mut missing = Vec::new();
         for (key, change) in changes {
-            let row = if needs_no_row(&self.model, change) {
+            // What starts afresh does not depend on the row.
+            let row = if change.reset && !may_hide_overflow(change) {
                 Known::Absent
             } else {
                 self.cache.take(key)
@@ -156,27 +200,67 @@ impl RowWriter {
         Ok(known)
     }
 
-    /// Applies the changes of the next statement and binds the rows that come of it.
-    fn prepare(
-        &mut self,
-        left: &mut &[Keyed<'_>],
-        known: &mut impl Iterator<Item = Known>,
-    ) -> Result<Option<Ready>, Trouble> {
-        if left.is_empty() {
-            return Ok(None);
+    /// Puts the next statement together, if there is more to write.
+    fn prepare(&mut self, work: &mut Work<'_>) -> Result<Option<Ready>, Trouble> {
+        if work.done < work.whole.len() {
+            return self.prepare_whole(work).map(Some);
         }
+        while let Some(part) = work.parts.get(work.part) {
+            let left = &part[work.done - work.whole.len()..];
+            if !left.is_empty() {
+                let (ready, rows) = self.prepare_part(work.part, left)?;
+                work.done += rows;
+                return Ok(Some(ready));
+            }
+            work.part += 1;
+            work.done = work.whole.len();
+        }
+        Ok(None)
+    }
+
+    /// Applies changes and binds the rows that come of them.
+    fn prepare_whole(&mut self, work: &mut Work<'_>) -> Result<Ready, Trouble> {
+        let left = &work.whole[work.done..];
         let statement = &mut self.statements.write;
-        let (these, rest) = left.split_at(statement.rows(left.len()));
+        let these = &left[..statement.rows(left.len())];
         let mut arguments = statement.arguments(these.len());
         let text = statement.text(these.len());
-        for ((key, change), known) in these.iter().zip(known) {
+        for ((key, change), known) in these.iter().zip(&mut work.known) {
             let row = self.apply(key, change, known)?;
             let values = row.expect("a change that leaves no row is among the deleted");
             statements::bind_row(&mut arguments, &self.searched, key, &values)?;
-            self.cache.put(key, Some(values));
+            if self.reads {
+                self.cache.put(key, Some(values));
+            }
         }
-        *left = rest;
-        Ok(Some((text, arguments)))
+        work.done += these.len();
+        Ok((text, arguments))
+    }
+
+    /// Binds what changes set, and keeps the cache in step.
+    fn prepare_part(
+        &mut self,
+        part: usize,
+        left: &[Keyed<'_>],
+    ) -> Result<(Ready, usize), sqlx::Error> {
+        let statement = self.statements.by_part(part);
+        let these = &left[..statement.rows(left.len())];
+        let mut arguments = statement.arguments(these.len());
+        for (key, change) in these {
+            statements::bind_part(&mut arguments, &self.searched, key, change)?;
+            if !self.reads {
+                continue;
+            }
+            let before = match self.cache.take(key) {
+                Known::Row(values) => Some(values),
+                Known::Absent => None,
+                Known::Nothing => continue,
+            };
+            let row = change.apply(&self.model, before);
+            self.cache
+                .put(key, row.expect("what is only set cannot overflow"));
+        }
+        Ok(((statement.text(these.len()), arguments), these.len()))
     }
 
     async fn delete(
@@ -192,8 +276,10 @@ impl RowWriter {
                 .execute(&mut *connection)
                 .await?;
         }
-        for key in deleted {
-            self.cache.put(key, None);
+        if self.reads {
+            for key in deleted {
+                self.cache.put(key, None);
+            }
         }
         Ok(())
     }
@@ -215,14 +301,11 @@ fn may_hide_overflow(change: &Change) -> bool {
     change.events > 1 && change.reach > 0
 }
 
-/// Tells whether a change comes to the same row whatever is there.
-fn needs_no_row(model: &Model, change: &Change) -> bool {
-    let sets_all = || {
-        let columns = model.value_columns();
-        change.operands.len() == columns.len()
-            && columns.iter().all(|column| column.role == Role::Set)
-    };
-    (change.reset && !may_hide_overflow(change)) || sets_all()
+/// Tells whether a change sets columns and does nothing else, so that it can be written without
+/// knowing the row.
+fn only_sets(model: &Model, change: &Change) -> bool {
+    let is_set = |(column, _): &(u16, _)| model.columns[usize::from(*column)].role == Role::Set;
+    !change.reset && change.operands.iter().all(is_set)
 }
 
 fn split(model: &Model, row: &SqliteRow) -> Result<(RowKey, RowValues), sqlx::Error> {

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use foldline_read_model::{Model, RowKey, RowValues, Value, fold_words};
+use foldline_read_model::{Change, Model, Role, RowKey, RowValues, Value, fold_words};
+use smallvec::SmallVec;
 use sqlx::{Arguments, sqlite::SqliteArguments};
 
 use super::{schema, value};
@@ -14,6 +15,8 @@ use super::{schema, value};
 const PARAMETERS_MAX: usize = 4096;
 /// The most rows in one statement: 2 to the power of this.
 const POWER_MAX: usize = 8;
+/// The most kinds of changes that have a statement of their own.
+const PARTS_MAX: usize = 16;
 
 /// A statement for several rows, in all its sizes.
 #[derive(Debug)]
@@ -26,10 +29,13 @@ pub(crate) struct Statement {
 }
 
 impl Statement {
-    fn new(before: String, parameters: usize, after: String) -> Self {
+    /// A statement whose rows are `(?,…)` with as many parameters, and then these constants.
+    fn new(before: String, parameters: usize, constants: usize, after: String) -> Self {
+        let mut row = vec!["?"; parameters];
+        row.extend(vec!["0"; constants]);
         Self {
             before,
-            row: format!("({})", vec!["?"; parameters].join(",")),
+            row: format!("({})", row.join(",")),
             after,
             parameters,
             texts: vec![None; POWER_MAX + 1],
@@ -57,6 +63,14 @@ impl Statement {
     }
 }
 
+/// Sets some columns of rows that may be there or not, without reading them.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// The columns it sets; ascending.
+    columns: SmallVec<[u16; 6]>,
+    pub(crate) statement: Statement,
+}
+
 /// The statements of one generation.
 #[derive(Debug)]
 pub(crate) struct Statements {
@@ -64,6 +78,8 @@ pub(crate) struct Statements {
     pub(crate) read: Statement,
     /// Parameters: whole rows, see [`bind_row`].
     pub(crate) write: Statement,
+    /// For rows of which only some columns are set, see [`bind_part`].
+    parts: Vec<Part>,
     /// Parameters: the keys.
     pub(crate) delete: Statement,
 }
@@ -89,14 +105,77 @@ impl Statements {
             read: Statement::new(
                 format!("SELECT {columns} FROM rows {held}"),
                 length,
+                0,
                 ")".into(),
             ),
-            delete: Statement::new(format!("DELETE FROM rows {held}"), length, ")".into()),
+            delete: Statement::new(format!("DELETE FROM rows {held}"), length, 0, ")".into()),
+            parts: Vec::new(),
             write: Statement::new(
                 format!("INSERT INTO rows ({}) VALUES ", stored.join(",")),
                 stored.len(),
+                0,
                 format!(" ON CONFLICT ({key}) DO {}", overwrite(&written)),
             ),
+        }
+    }
+}
+
+impl Statements {
+    /// Returns which statement sets just the columns that a change sets; `None` where there are
+    /// too many kinds of changes already, so that this one takes the way of whole rows.
+    pub(crate) fn part(&mut self, model: &Model, change: &Change) -> Option<usize> {
+        let columns = change.operands.iter().map(|(column, _)| *column);
+        let known = |part: &Part| part.columns.iter().copied().eq(columns.clone());
+        if let Some(place) = self.parts.iter().position(known) {
+            return Some(place);
+        }
+        if self.parts.len() == PARTS_MAX {
+            return None;
+        }
+        let columns = columns.collect();
+        self.parts.push(Part::new(model, columns));
+        Some(self.parts.len() - 1)
+    }
+
+    /// Returns a statement by what [`Self::part`] returned.
+    pub(crate) fn by_part(&mut self, part: usize) -> &mut Statement {
+        &mut self.parts[part].statement
+    }
+
+    /// Returns how many statements for some columns there are.
+    pub(crate) fn parts(&self) -> usize {
+        self.parts.len()
+    }
+}
+
+impl Part {
+    fn new(model: &Model, columns: SmallVec<[u16; 6]>) -> Self {
+        let name = |column: usize| schema::name(model, column);
+        let set = columns.iter().map(|column| usize::from(*column));
+        // The words of a key come with every row, in case it comes into being.
+        let told =
+            |column: &usize| *column < model.key_length || set.clone().any(|set| set == *column);
+        let searched = model.searched_columns().into_iter().filter(told);
+        let words = searched.map(|column| schema::words_name(model, column));
+        let written: Vec<_> = set.clone().map(name).chain(words).collect();
+        let key: Vec<_> = (0..model.key_length).map(name).collect();
+        // A row that comes into being begins with sums of 0; everything else begins with null.
+        let sums = (model.key_length..model.columns.len())
+            .filter(|column| model.columns[*column].role == Role::Add);
+        let zero: Vec<_> = sums.map(name).collect();
+        let all: Vec<_> = key.iter().chain(&written).chain(&zero).cloned().collect();
+        Self {
+            statement: Statement::new(
+                format!("INSERT INTO rows ({}) VALUES ", all.join(",")),
+                key.len() + written.len(),
+                zero.len(),
+                format!(
+                    " ON CONFLICT ({}) DO {}",
+                    key.join(","),
+                    overwrite(&written)
+                ),
+            ),
+            columns,
         }
     }
 }
@@ -130,15 +209,42 @@ pub(crate) fn bind_row(
         .iter()
         .try_for_each(|value| value::bind(arguments, value))?;
     for column in searched {
-        let searched = match column.checked_sub(key.len()) {
-            Some(place) => &values[place],
-            None => &key[*column],
-        };
-        let words = match searched {
-            Value::Text(text) => Some(fold_words(text)),
-            _ => None,
-        };
-        arguments.add(words).map_err(sqlx::Error::Encode)?;
+        let value = column.checked_sub(key.len());
+        bind_words(
+            arguments,
+            value.map_or_else(|| &key[*column], |place| &values[place]),
+        )?;
     }
     Ok(())
+}
+
+/// Binds a part of a row: the key, what is set, and the words of what is searched of it.
+pub(crate) fn bind_part(
+    arguments: &mut SqliteArguments,
+    searched: &[usize],
+    key: &RowKey,
+    change: &Change,
+) -> Result<(), sqlx::Error> {
+    bind_key(arguments, key)?;
+    for (_, value) in &change.operands {
+        value::bind(arguments, value)?;
+    }
+    for column in searched {
+        let set = change
+            .operands
+            .iter()
+            .find(|(set, _)| usize::from(*set) == *column);
+        if let Some(value) = key.get(*column).or(set.map(|(_, value)| value)) {
+            bind_words(arguments, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn bind_words(arguments: &mut SqliteArguments, value: &Value) -> Result<(), sqlx::Error> {
+    let words = match value {
+        Value::Text(text) => Some(fold_words(text)),
+        _ => None,
+    };
+    arguments.add(words).map_err(sqlx::Error::Encode)
 }

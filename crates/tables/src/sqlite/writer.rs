@@ -90,9 +90,11 @@ impl Writer {
             self.fence(connection, *seen, checkpoint).await?;
         }
         if !batch.rows.is_empty() {
-            self.check_cache(connection)
-                .await
-                .map_err(|error| self.unavailable(error))?;
+            if self.rows.reads {
+                self.check_cache(connection)
+                    .await
+                    .map_err(|error| self.unavailable(error))?;
+            }
             let written = self.rows.write(connection, &batch.rows).await;
             written.map_err(|trouble| match trouble {
                 Trouble::Sql(error) => self.unavailable(error),
