@@ -36,7 +36,7 @@ pub enum Command {
     )]
     Verify(verify::VerifyArgs),
     /// Show the read models: generations, how far behind they are, whom they hold back
-    #[command(after_help = "Example:\n  market views --json")]
+    #[command(after_help = "Examples:\n  market views --json\n  market views retire order 1")]
     Views(views::ViewsArgs),
     /// Print a context's events as JSON lines, as they stand in the log
     #[command(

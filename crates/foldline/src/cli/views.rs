@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::client::{Client, NodeArgs};
@@ -10,16 +10,30 @@ use super::client::{Client, NodeArgs};
 /// How the views are shown.
 #[derive(Clone, Debug, Args)]
 pub struct ViewsArgs {
+    #[command(subcommand)]
+    action: Option<Action>,
     #[command(flatten)]
     node: NodeArgs,
 }
 
+#[derive(Clone, Debug, Subcommand)]
+enum Action {
+    /// Drop a generation that does not serve
+    #[command(after_help = "Example:\n  market views retire order 1")]
+    Retire {
+        /// The read model
+        model: String,
+        /// The generation's number
+        generation: u32,
+    },
+}
+
 pub(super) async fn run(args: ViewsArgs) -> anyhow::Result<ExitCode> {
-    let answer: Value = Client::new(&args.node)
-        .get("/v1/admin/views")
-        .await?
-        .json()
-        .await?;
+    let client = Client::new(&args.node);
+    if let Some(Action::Retire { model, generation }) = &args.action {
+        return retire(&client, model, *generation, args.node.json).await;
+    }
+    let answer: Value = client.get("/v1/admin/views").await?.json().await?;
     let views = answer["views"].as_array().cloned().unwrap_or_default();
     if args.node.json {
         println!("{}", Value::Array(views));
@@ -36,6 +50,22 @@ pub(super) async fn run(args: ViewsArgs) -> anyhow::Result<ExitCode> {
                 text(&parked["reason"]),
             );
         }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn retire(
+    client: &Client,
+    model: &str,
+    generation: u32,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
+    let path = format!("/v1/admin/views/{model}/generations/{generation}");
+    let answer: Value = client.delete(&path).await?.json().await?;
+    if json {
+        println!("{answer}");
+    } else {
+        println!("{model}: generation {generation} is gone");
     }
     Ok(ExitCode::SUCCESS)
 }
