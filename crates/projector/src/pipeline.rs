@@ -48,6 +48,8 @@ pub(crate) struct Pipeline<'p> {
     /// The place in each lane that this writer last saw in the store.
     seen: BTreeMap<Lane, LaneSequence>,
     hand: Hand,
+    /// How many users the commit that is under way holds back.
+    parking: usize,
     loading: bool,
     /// Not before this is a batch committed that is not full.
     due: Instant,
@@ -115,6 +117,7 @@ impl<'p> Pipeline<'p> {
             assembly: Assembly::default(),
             seen: absorbed.checkpoints.iter().map(place).collect(),
             hand: Hand::Free(writer),
+            parking: 0,
             loading,
             due: Instant::now(),
             ending: None,
@@ -130,9 +133,13 @@ impl<'p> Pipeline<'p> {
         match self.turn(stop, backoff).await {
             Ok(never) => match never {},
             Err(end) => {
-                // A commit that is under way has an outcome; the next attempt wants to know it.
-                if let Hand::Busy(commit) = self.hand {
-                    let _ = commit.await;
+                // A commit that is under way has an outcome; the next attempt wants to know it, and
+                // so does whoever looks at a generation that has stopped.
+                if let Hand::Busy(commit) = std::mem::replace(&mut self.hand, Hand::Empty)
+                    && let Ok(done) = commit.await
+                    && done.outcome.is_ok()
+                {
+                    self.absorbed(done.sealed.batch, done.sealed.events);
                 }
                 end
             }
@@ -224,7 +231,7 @@ impl<'p> Pipeline<'p> {
 
     fn bound_parked(&self, more: usize) -> Result<(), End> {
         let most = self.projector.shared.settings.parked_max;
-        if self.projector.live.parked() + more > most {
+        if self.projector.live.parked() + self.parking + more > most {
             return Err(End::Stopped(format!(
                 "more than {most} users would be held back; mend the definition and replay"
             )));
@@ -247,6 +254,7 @@ impl<'p> Pipeline<'p> {
             unreachable!("only a free hand begins a commit");
         };
         let gate = Arc::clone(&self.projector.live.gate);
+        self.parking = sealed.batch.parked.len();
         // A task of its own: while it binds and waits, the next batch grows on another worker.
         self.hand = Hand::Busy(tokio::spawn(async move {
             let _passing = gate.lock_owned().await;
@@ -263,6 +271,7 @@ impl<'p> Pipeline<'p> {
 
     async fn committed(&mut self, done: Done) -> Result<(), End> {
         self.hand = Hand::Free(done.writer);
+        self.parking = 0;
         let settings = &self.projector.shared.settings;
         match done.outcome {
             Ok(()) => {

@@ -80,7 +80,9 @@ impl Node {
 
     fn spawn(place: Place) -> Self {
         let mut command = market(&["dev", "--listen", "127.0.0.1:0", "--data"]);
-        command.arg(place.data());
+        command
+            .arg(place.data())
+            .envs(place.settings().iter().copied());
         if let Some(definitions) = place.own_definitions() {
             command.arg("--projections").arg(definitions);
         }

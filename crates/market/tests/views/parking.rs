@@ -166,6 +166,52 @@ async fn in_a_shared_model_one_user_is_held_back_alone_until_it_is_mended() {
     node.tool(&["verify", model]).well();
 }
 
+#[tokio::test]
+async fn more_users_than_may_be_held_back_stop_the_model_alone() {
+    let (model, definition) = USER_SCOPED;
+    let mut place = Place::with_own_definitions();
+    place.define(model, definition);
+    place.set("FOLDLINE_PROJECTOR__PARKED_MAX", "2");
+    let node = Node::start(place).await;
+    let mut at = String::new();
+    for buyer in 1..=3 {
+        let user = person(buyer);
+        let without_freight = order(thing(user, 1), person(99), 1, 100, 0);
+        at = node.command(user, "orders/place", without_freight).await;
+        let rows = node
+            .rows(&format!("orders_by_user/mine?user_id={user}"), &at)
+            .await;
+        assert_eq!(rows.len(), 1, "other models go on");
+    }
+    let stopped = until("the model has stopped", SOON, async || {
+        let view = node.view(model);
+        let stopped = view["generations"][0]["status"] == "stopped";
+        if stopped {
+            Ok(view)
+        } else {
+            Err(view.to_string())
+        }
+    });
+    let stopped = stopped.await;
+    let parked = stopped["parked"].as_array().map(Vec::len);
+    assert!(parked.is_some_and(|users| users <= 2), "{stopped:#}");
+    let trouble = stopped["generations"][0]["trouble"]
+        .as_str()
+        .unwrap_or_default();
+    assert!(trouble.contains("more than 2 users"), "{trouble}");
+    let ready = node.get("/readyz").await;
+    assert_eq!(ready.status, 503, "{ready:#?}");
+    assert!(ready.body.to_string().contains(model), "{ready:#?}");
+
+    let mended = "data.freight_cents == 0 ? 0 : data.items_cents / data.freight_cents";
+    node.place()
+        .redefine(model, "data.items_cents / data.freight_cents", mended);
+    node.replay(model);
+    assert_nobody_is_parked(&node, model).await;
+    assert_eq!(node.rows(&format!("{model}/all"), &at).await.len(), 3);
+    assert_eq!(node.get("/readyz").await.status, 200);
+}
+
 /// Everybody orders three times; returns the positions of the unfit buyer's orders, then those of
 /// the others' last ones.
 async fn three_orders_each(node: &Node, freight_of: impl Fn(u128, u128) -> i64) -> Vec<String> {

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 pub(crate) struct Place {
     directory: TempDir,
     own_definitions: bool,
+    settings: Vec<(&'static str, &'static str)>,
 }
 
 impl Place {
@@ -20,6 +21,7 @@ impl Place {
         Self {
             directory,
             own_definitions: false,
+            settings: Vec::new(),
         }
     }
 
@@ -37,6 +39,15 @@ impl Place {
             own_definitions: true,
             ..place
         }
+    }
+
+    /// Has the node started with a variable in its environment.
+    pub(crate) fn set(&mut self, variable: &'static str, value: &'static str) {
+        self.settings.push((variable, value));
+    }
+
+    pub(crate) fn settings(&self) -> &[(&'static str, &'static str)] {
+        &self.settings
     }
 
     /// The directory of the log and the tables.

@@ -104,10 +104,7 @@ async fn a_shared_total_changed_by_hand_is_found_among_all_models() {
     assert_eq!(change(node.place(), "seller_sales", 1, statement).await, 2);
     let found = node.tool(&["verify", "--all", "--json"]);
     assert_eq!(found.code, Some(1), "{found:#?}");
-    let reports = found
-        .printed
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line));
+    let reports = found.printed.lines().map(serde_json::from_str::<Value>);
     let reports: Vec<_> = reports.map(|report| report.expect("a report")).collect();
     assert_eq!(
         reports.len(),
