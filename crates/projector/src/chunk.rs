@@ -101,7 +101,12 @@ pub(crate) fn fold(
     catalog: &Catalog,
     event: &Arc<Event>,
 ) -> Result<Vec<(RowKey, Change)>, FoldError> {
-    catch_unwind(AssertUnwindSafe(|| model.fold(catalog, event)))
+    // At the tail several read models share an event; a rebuild reads each for itself alone.
+    let fold = match Arc::strong_count(event) {
+        1 => Model::fold_alone,
+        _ => Model::fold,
+    };
+    catch_unwind(AssertUnwindSafe(|| fold(model, catalog, event)))
         .unwrap_or_else(|_| Err(FoldError::Unfit("the event's upcast panicked".into())))
 }
 

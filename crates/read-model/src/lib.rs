@@ -24,6 +24,7 @@ mod definition;
 mod expression;
 mod fold;
 mod load;
+mod members;
 mod model;
 mod plain;
 mod revision;

@@ -40,6 +40,8 @@ pub(crate) struct Rule {
     pub(crate) delete: bool,
     /// What happens to which column; ascending.
     pub(crate) operands: Vec<(usize, Expr)>,
+    /// The members of `data` that any of these look at; `None` where one looks at all of it.
+    pub(crate) members: Option<Vec<Arc<str>>>,
 }
 
 impl Rules {

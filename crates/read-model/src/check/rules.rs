@@ -13,6 +13,7 @@ use crate::{
     expression::{
         Attribute, Compiled, Compiler, Expr, Names, Path, Trouble, may_be_null, proven, there,
     },
+    members,
     rules::{KnownType, Rule},
     shape::{Kind, Shape},
     suggest::did_you_mean,
@@ -147,6 +148,7 @@ impl<'c> Checker<'c, '_> {
             row,
             delete,
             operands,
+            members: None,
         }
     }
 
@@ -261,7 +263,10 @@ impl<'c> Checker<'c, '_> {
         }
     }
 
-    fn known(&self, rules: Vec<Rule>) -> Rules {
+    fn known(&self, mut rules: Vec<Rule>) -> Rules {
+        for rule in &mut rules {
+            rule.members = members::of(rule);
+        }
         let rule_of = |current: &str| {
             rules
                 .iter()
