@@ -41,17 +41,35 @@ pub(super) async fn run(args: ViewsArgs) -> anyhow::Result<ExitCode> {
     }
     print_table(&rows(&views));
     for view in &views {
-        for parked in view["parked"].as_array().into_iter().flatten() {
-            println!(
-                "{}: user {} held back from {} on: {}",
-                text(&view["name"]),
-                text(&parked["user"]),
-                text(&parked["position"]),
-                text(&parked["reason"]),
-            );
-        }
+        print_troubles(view);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is wrong with a read model, and whom it holds back.
+fn print_troubles(view: &Value) {
+    let name = text(&view["name"]);
+    if let Some(trouble) = view["trouble"].as_str() {
+        println!("{name}: {trouble}");
+    }
+    for generation in view["generations"].as_array().into_iter().flatten() {
+        let number = text(&generation["number"]);
+        if let Some(trouble) = generation["trouble"].as_str() {
+            println!("{name} generation {number}: {trouble}");
+        }
+        for stopped in generation["stopped_lanes"].as_array().into_iter().flatten() {
+            let (lane, reason) = (text(&stopped["lane"]), text(&stopped["reason"]));
+            println!("{name} generation {number}: lane {lane} has stopped: {reason}");
+        }
+    }
+    for parked in view["parked"].as_array().into_iter().flatten() {
+        println!(
+            "{name}: user {} held back from {} on: {}",
+            text(&parked["user"]),
+            text(&parked["position"]),
+            text(&parked["reason"]),
+        );
+    }
 }
 
 async fn retire(
@@ -75,6 +93,7 @@ fn rows(views: &[Value]) -> Vec<Vec<String>> {
         "view",
         "generation",
         "state",
+        "doing",
         "rows",
         "behind",
         "lag s",
@@ -86,6 +105,7 @@ fn rows(views: &[Value]) -> Vec<Vec<String>> {
             rows.push(vec![
                 text(&view["name"]),
                 text(&generation["number"]),
+                text(&generation["state"]),
                 text(&generation["status"]),
                 text(&generation["rows"]),
                 text(&generation["events_behind"]),

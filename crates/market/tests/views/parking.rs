@@ -199,6 +199,8 @@ async fn more_users_than_may_be_held_back_stop_the_model_alone() {
         .as_str()
         .unwrap_or_default();
     assert!(trouble.contains("more than 2 users"), "{trouble}");
+    let said = node.tool(&["views"]).well().printed;
+    assert!(said.contains(trouble), "{trouble:?} is not in\n{said}");
     let ready = node.get("/readyz").await;
     assert_eq!(ready.status, 503, "{ready:#?}");
     assert!(ready.body.to_string().contains(model), "{ready:#?}");
