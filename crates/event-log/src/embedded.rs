@@ -81,6 +81,9 @@ impl Embedded {
     /// [`OpenError`]; each says what to do about it.
     pub fn open(dir: &Path, settings: Settings) -> Result<Self, OpenError> {
         let (directory, topology) = Directory::open(dir, &settings)?;
+        if !directory.store_path().exists() {
+            make_store(&directory, &topology)?;
+        }
         let store = Store::open(&directory.store_path(), &topology)
             .map_err(|error| not_opened(&directory, error))?;
         directory
@@ -135,6 +138,16 @@ impl std::fmt::Debug for Embedded {
             .field("topology", &self.shared.topology)
             .finish_non_exhaustive()
     }
+}
+
+/// Makes an empty store aside and gives it its name once it is whole and durable: a store that was
+/// cut off while it was being made cannot be told from a damaged one.
+fn make_store(directory: &Directory, topology: &Topology) -> Result<(), OpenError> {
+    let unavailable = |error: std::io::Error| directory.unavailable(error);
+    let aside = directory.clear_store_aside().map_err(unavailable)?;
+    let made = Store::open(&aside, topology).and_then(|store| store.persist());
+    made.map_err(|error| directory.unavailable(error))?;
+    directory.name_store().map_err(unavailable)
 }
 
 /// Says why the store was not opened, and where in it the damage lies if that can be found.

@@ -223,6 +223,24 @@ impl Directory {
         sync_directory(&self.path)
     }
 
+    /// Removes what an interrupted creation has left, and returns where the store is made. Nothing
+    /// that was ever acknowledged is there: events are appended under the store's own name only.
+    pub(crate) fn clear_store_aside(&self) -> io::Result<PathBuf> {
+        let aside = self.path.join("store.new");
+        match fs::remove_dir_all(&aside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(aside),
+        }
+    }
+
+    /// Gives the store that was made aside its name, durably.
+    pub(crate) fn name_store(&self) -> io::Result<()> {
+        let aside = self.path.join("store.new");
+        sync_tree(&aside)?;
+        fs::rename(&aside, self.store_path())?;
+        sync_directory(&self.path)
+    }
+
     /// Makes the names of the store and of its keyspaces durable. fjall syncs what is in a
     /// keyspace and not its name; without the folder, recovery drops its records in silence.
     pub(crate) fn sync_store(&self) -> io::Result<()> {
@@ -275,6 +293,19 @@ fn lock(path: &Path) -> Result<File, TryLockError> {
         }
     }
     file.try_lock().map(|()| file)
+}
+
+/// Syncs every file and directory below a path, and itself.
+fn sync_tree(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_tree(&entry.path())?;
+        } else {
+            File::open(entry.path())?.sync_all()?;
+        }
+    }
+    sync_directory(path)
 }
 
 /// A name is durable once its directory is.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fjall::{
-    Database, Keyspace, KeyspaceCreateOptions,
+    Database, Keyspace, KeyspaceCreateOptions, PersistMode,
     config::{BlockSizePolicy, FilterPolicy},
 };
 use foldline_kernel::{Lane, Topology};
@@ -61,6 +61,11 @@ impl Store {
             snapshots: database.keyspace("snapshots", small(SNAPSHOTS_MEMTABLE_BYTES_MAX))?,
             database,
         })
+    }
+
+    /// Makes everything durable that was written so far.
+    pub(crate) fn persist(&self) -> fjall::Result<()> {
+        self.database.persist(PersistMode::SyncAll)
     }
 
     pub(crate) fn lane(&self, lane: Lane) -> &Keyspace {
