@@ -31,12 +31,12 @@ enum Way {
 const PLACES: [Place; 8] = [
     Place {
         name: "log::before_commit",
-        passed_max: 100,
+        passed_max: 20,
         led_there_by: Way::Import,
     },
     Place {
         name: "log::after_commit",
-        passed_max: 100,
+        passed_max: 20,
         led_there_by: Way::Import,
     },
     Place {
@@ -46,12 +46,12 @@ const PLACES: [Place; 8] = [
     },
     Place {
         name: "projector::before_commit",
-        passed_max: 50,
+        passed_max: 20,
         led_there_by: Way::Import,
     },
     Place {
         name: "projector::after_commit",
-        passed_max: 50,
+        passed_max: 20,
         led_there_by: Way::Import,
     },
     Place {
