@@ -48,7 +48,7 @@ impl Default for Settings {
             batch_bytes_max: 4 << 20,
             command_bytes_max: 900_000,
             remembered_commands: 256,
-            snapshot_events: 10_000,
+            snapshot_events: 100_000,
             command_timeout: Duration::from_secs(10),
         }
     }

@@ -14,8 +14,9 @@ use crate::{
     user::{self, Users},
 };
 
-/// How many users are encoded at a time; the lane waits for no more than that.
-const SLICE_USERS: usize = 64;
+/// How many users are encoded at a time, and at most one such slice per append: so a round takes
+/// its time, and a command waits for a few states at most.
+const SLICE_USERS: usize = 16;
 
 type Writing = Pin<Box<dyn Future<Output = Result<(), SnapshotError>> + Send>>;
 
@@ -32,6 +33,8 @@ pub(super) struct Rounds {
     dirty: Vec<UserId>,
     round: Option<Round>,
     writing: Option<Writing>,
+    /// Whether an append has ended since the last slice.
+    due: bool,
     /// A quarantined user's state cannot be saved, and no marker may pass its events by: they are
     /// read again at the next start, where mended rules may cure it.
     forbidden: bool,
@@ -52,6 +55,7 @@ impl Rounds {
             dirty: Vec::new(),
             round: None,
             writing: None,
+            due: false,
             forbidden: false,
         }
     }
@@ -62,12 +66,18 @@ impl Rounds {
 
     pub(super) fn appended(&mut self, events: usize, durable: LaneSequence) {
         self.events_since += events;
+        self.due = true;
         self.durable = self.durable.max(durable);
     }
 
     pub(super) fn forbid(&mut self) {
         self.forbidden = true;
         self.round = None;
+    }
+
+    /// Tells, once per append, that the next slice may be written.
+    pub(super) fn is_due(&mut self) -> bool {
+        std::mem::take(&mut self.due)
     }
 
     pub(super) fn is_writing(&self) -> bool {

@@ -93,9 +93,12 @@ impl LaneTask {
                 self.last_rounds(serving).await;
                 return Ended::Stopped;
             }
-            serving
-                .rounds
-                .advance(&mut serving.users, serving.durable_batch, self, &parts);
+            if serving.rounds.is_due() {
+                let durable_batch = serving.durable_batch;
+                serving
+                    .rounds
+                    .advance(&mut serving.users, durable_batch, self, &parts);
+            }
             tokio::select! {
                 biased;
                 (back, appended) = async { appending.as_mut().expect("guarded").await },
