@@ -1,5 +1,10 @@
 //! The command line that every Foldline application has.
 
+/// Prints a line of a tool's result.
+macro_rules! say {
+    ($($line:tt)*) => { $crate::cli::print_line(format_args!($($line)*)) };
+}
+
 pub(crate) mod client;
 mod dev;
 mod export;
@@ -8,7 +13,7 @@ mod schemas;
 mod verify;
 mod views;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
 
@@ -127,11 +132,24 @@ pub async fn run(application: Application, command: Command) -> anyhow::Result<E
     }
 }
 
+/// What a shell reports of a program whose reader has gone: so `verify | head` never looks clean.
+const READER_GONE: i32 = 128 + 13;
+
+/// Prints a line; where nobody reads on (`market views | head`) the tool ends quietly.
+fn print_line(line: std::fmt::Arguments<'_>) {
+    if let Err(error) = writeln!(std::io::stdout().lock(), "{line}") {
+        if error.kind() != std::io::ErrorKind::BrokenPipe {
+            eprintln!("error: cannot print: {error}");
+        }
+        std::process::exit(READER_GONE);
+    }
+}
+
 /// No field holds a secret yet; the first one that does is hidden here.
 fn print_configuration(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     let configuration = Configuration::load(args.file.config.as_deref())?;
     if args.json {
-        println!("{}", serde_json::to_string(&configuration)?);
+        say!("{}", serde_json::to_string(&configuration)?);
     } else {
         print!("{}", toml::to_string(&configuration)?);
     }

@@ -32,9 +32,9 @@ pub(super) async fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     for model in models(&client, args.model.as_deref()).await? {
         let done = replay(&client, &model, args.node.json).await?;
         if args.node.json {
-            println!("{done}");
+            say!("{done}");
         } else {
-            println!(
+            say!(
                 "{model}: generation {} serves, {} events in {:.1} s",
                 done["generation"],
                 done["events"],
@@ -89,9 +89,9 @@ async fn roll_back(client: &Client, args: &ReplayArgs) -> anyhow::Result<ExitCod
     let path = format!("/v1/admin/views/{model}/rollback");
     let answer: Value = client.post(&path, &json!({})).await?.json().await?;
     if args.node.json {
-        println!("{answer}");
+        say!("{answer}");
     } else {
-        println!("{model}: generation {} serves", answer["generation"]);
+        say!("{model}: generation {} serves", answer["generation"]);
     }
     Ok(ExitCode::SUCCESS)
 }

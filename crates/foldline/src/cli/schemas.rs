@@ -21,9 +21,9 @@ pub(super) fn run(application: &Application, args: &SchemaArgs) -> anyhow::Resul
     let schemas = application.schemas();
     let Some(wanted) = &args.type_name else {
         if args.json {
-            println!("{}", serde_json::to_string(&schemas)?);
+            say!("{}", serde_json::to_string(&schemas)?);
         } else {
-            println!("{}", serde_json::to_string_pretty(&schemas)?);
+            say!("{}", serde_json::to_string_pretty(&schemas)?);
         }
         return Ok(ExitCode::SUCCESS);
     };
@@ -34,6 +34,6 @@ pub(super) fn run(application: &Application, args: &SchemaArgs) -> anyhow::Resul
             known.join(", ")
         );
     };
-    println!("{}", serde_json::to_string_pretty(schema)?);
+    say!("{}", serde_json::to_string_pretty(schema)?);
     Ok(ExitCode::SUCCESS)
 }

@@ -31,7 +31,7 @@ pub(super) async fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
         let report = verify(&client, &model, args.node.json).await?;
         clean &= report["clean"] == true;
         if args.node.json {
-            println!("{report}");
+            say!("{report}");
         } else {
             print_report(&model, &report);
         }
@@ -73,20 +73,20 @@ fn print_report(model: &str, report: &Value) {
         report["rows"], report["events"]
     );
     if report["clean"] == true {
-        println!("{model}: clean, {counts}");
+        say!("{model}: clean, {counts}");
         return;
     }
-    println!("{model}: DIFFERS, {counts}");
+    say!("{model}: DIFFERS, {counts}");
     for problem in report["problems"]
         .as_array()
         .into_iter()
         .flatten()
         .filter_map(Value::as_str)
     {
-        println!("  {problem}");
+        say!("  {problem}");
     }
     for difference in report["differences"].as_array().into_iter().flatten() {
-        println!("  {difference}");
+        say!("  {difference}");
     }
-    println!("  `replay {model}` rebuilds it from the log");
+    say!("  `replay {model}` rebuilds it from the log");
 }

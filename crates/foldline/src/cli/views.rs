@@ -36,7 +36,7 @@ pub(super) async fn run(args: ViewsArgs) -> anyhow::Result<ExitCode> {
     let answer: Value = client.get("/v1/admin/views").await?.json().await?;
     let views = answer["views"].as_array().cloned().unwrap_or_default();
     if args.node.json {
-        println!("{}", Value::Array(views));
+        say!("{}", Value::Array(views));
         return Ok(ExitCode::SUCCESS);
     }
     print_table(&rows(&views));
@@ -50,20 +50,20 @@ pub(super) async fn run(args: ViewsArgs) -> anyhow::Result<ExitCode> {
 fn print_troubles(view: &Value) {
     let name = text(&view["name"]);
     if let Some(trouble) = view["trouble"].as_str() {
-        println!("{name}: {trouble}");
+        say!("{name}: {trouble}");
     }
     for generation in view["generations"].as_array().into_iter().flatten() {
         let number = text(&generation["number"]);
         if let Some(trouble) = generation["trouble"].as_str() {
-            println!("{name} generation {number}: {trouble}");
+            say!("{name} generation {number}: {trouble}");
         }
         for stopped in generation["stopped_lanes"].as_array().into_iter().flatten() {
             let (lane, reason) = (text(&stopped["lane"]), text(&stopped["reason"]));
-            println!("{name} generation {number}: lane {lane} has stopped: {reason}");
+            say!("{name} generation {number}: lane {lane} has stopped: {reason}");
         }
     }
     for parked in view["parked"].as_array().into_iter().flatten() {
-        println!(
+        say!(
             "{name}: user {} held back from {} on: {}",
             text(&parked["user"]),
             text(&parked["position"]),
@@ -81,9 +81,9 @@ async fn retire(
     let path = format!("/v1/admin/views/{model}/generations/{generation}");
     let answer: Value = client.delete(&path).await?.json().await?;
     if json {
-        println!("{answer}");
+        say!("{answer}");
     } else {
-        println!("{model}: generation {generation} is gone");
+        say!("{model}: generation {generation} is gone");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -149,6 +149,6 @@ fn print_table(rows: &[Vec<String>]) {
                 format!("{cell:<width$}")
             }
         });
-        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+        say!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
     }
 }
