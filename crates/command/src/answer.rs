@@ -152,7 +152,7 @@ pub enum CommandError {
         /// How many wait.
         queued: usize,
     },
-    /// The lane does not serve now; certainly nothing happened.
+    /// The lane does not serve now; this attempt certainly left nothing.
     #[error("lane {lane} does not serve now: {reason}")]
     Unavailable {
         /// The lane.

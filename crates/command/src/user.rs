@@ -162,11 +162,14 @@ impl Stream {
             .find(|remembered| remembered.key == *key)
     }
 
+    /// At most one is forgotten for each that comes. After a batch with an unknown outcome more
+    /// than the usual number is remembered, and the keys of commands that have yet to be looked
+    /// for must not go when the first of them is decided anew.
     pub(crate) fn remember(&mut self, remembered: Remembered, remembered_max: usize) {
-        self.remembered.push_back(remembered);
-        while self.remembered.len() > remembered_max {
+        if self.remembered.len() >= remembered_max {
             self.remembered.pop_front();
         }
+        self.remembered.push_back(remembered);
     }
 
     fn remember_recorded(&mut self, event: &Event, remembered_max: usize) {

@@ -44,7 +44,7 @@ pub(crate) fn start_tracing(settings: &TelemetrySettings) -> anyhow::Result<()> 
 pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)?
-        .set_buckets_for_metric(Matcher::Suffix("_batch_events".into()), EVENTS)?
+        .set_buckets_for_metric(Matcher::Suffix("_events".into()), EVENTS)?
         .install_recorder()?;
     describe();
     Ok(handle)
@@ -62,6 +62,15 @@ fn describe() {
         "From submission to answer"
     );
     describe_histogram!("foldline_batch_events", "Events in one append");
+    describe_histogram!(
+        "foldline_log_commit_events",
+        "Events in one synced commit of the log"
+    );
+    describe_histogram!(
+        "foldline_log_commit_seconds",
+        Unit::Seconds,
+        "One synced commit of the log"
+    );
     describe_gauge!("foldline_queue_commands", "Commands that wait, by lane");
     describe_gauge!(
         "foldline_quarantined_users",

@@ -65,7 +65,7 @@ codes! {
     OVERLOADED "overloaded" 503 "more is waiting than may wait"
         "retry after `retry-after` seconds; nothing was queued";
     UNAVAILABLE "unavailable" 503 "this part of the node does not serve now"
-        "retry after `retry-after` seconds; nothing happened";
+        "retry after `retry-after` seconds with the same key; this attempt left nothing";
     OUTCOME_UNKNOWN "outcome-unknown" 503 "the command may or may not have taken effect"
         "send it again with the `idempotency-key` of the answer; it takes effect once";
     NOT_ALLOWED "not-allowed" 403 "the caller lacks a right"

@@ -310,6 +310,9 @@ impl<'p> Pipeline<'p> {
             unreachable!("the commit that failed has ended");
         };
         let batch = care::in_place_of(batch, parked);
+        // As every commit: a switch that compares checkpoints holds them still meanwhile.
+        let gate = Arc::clone(&self.projector.live.gate);
+        let _passing = gate.lock_owned().await;
         match writer.commit(&batch).await {
             Ok(()) => {
                 self.absorbed(batch, 1);

@@ -25,6 +25,8 @@ const SNAPSHOT: u8 = 1;
 impl SnapshotStore for Embedded {
     async fn put(&self, lane: Lane, snapshots: Vec<Snapshot>) -> Result<(), SnapshotError> {
         self.blocking(lane, move |shared| {
+            let bytes = snapshots.iter().map(|snapshot| snapshot.state.len() as u64);
+            check_room(shared, bytes.sum())?;
             let keyspace = &shared.store.snapshots;
             let mut batch = shared.store.database.batch();
             for Snapshot { user, state } in snapshots {
@@ -44,6 +46,7 @@ impl SnapshotStore for Embedded {
     ) -> Result<(), SnapshotError> {
         self.blocking(lane, move |shared| {
             fail::fail_point!("snapshot::mid", |_| std::process::abort());
+            check_room(shared, 0)?;
             let mut marker = log_id.0.as_bytes().to_vec();
             marker.extend_from_slice(&replay_after.0.to_be_bytes());
             let key = key(lane, MARKER);
@@ -92,6 +95,12 @@ impl Embedded {
             .unwrap_or_else(|ended| Err(ended.into()))
             .map_err(|source| SnapshotError { lane, source })
     }
+}
+
+/// Snapshots are disposable: they must not take the room that events need.
+fn check_room(shared: &Shared, bytes: u64) -> Result<(), Source> {
+    let directory = &shared.directory;
+    Ok(directory.check_room(directory.room(), bytes)?)
 }
 
 /// Reads the marker of the last round that ended, if it is of this log.
