@@ -104,7 +104,11 @@ async fn die_at(place: &Place, passed: u64, olist: &Olist, history: &History) {
     node = node.restart_deadly(&deadly);
     let mut tool = match place.led_there_by {
         Way::Import => spawn(&node, olist),
-        Way::Replay => replay(&node),
+        // The importer tries again by itself; a replay wants a node that listens.
+        Way::Replay => {
+            node.until_ready().await;
+            replay(&node)
+        }
     };
     until_dead(&mut node, place).await;
     tool.kill().expect("a process of ours");

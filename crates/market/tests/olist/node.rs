@@ -108,7 +108,7 @@ impl Node {
         }
     }
 
-    async fn until_ready(&mut self) {
+    pub(crate) async fn until_ready(&mut self) {
         let url = format!("{}/readyz", self.url);
         until("the node is ready", READY_WITHIN, async || {
             if let Some(status) = self.exited() {
