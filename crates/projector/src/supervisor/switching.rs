@@ -27,6 +27,11 @@ impl Supervisor {
     ) -> Result<bool, TableError> {
         let settings = &self.shared.settings;
         let serving = self.view.serving();
+        // An earlier try took effect though its answer was lost. Compared with itself it would be
+        // taken for the one to go back to, and the real one would be retired.
+        if serving.as_ref().is_some_and(|old| old.number == new.number) {
+            return Ok(true);
+        }
         // Nobody here holds back what another process may follow, so only the end will do.
         let unfollowed = serving.as_ref().is_some_and(|old| old.follows.is_none());
         let near = if unfollowed { 0 } else { settings.near_events };
@@ -60,7 +65,13 @@ impl Supervisor {
         }
         tracing::info!(view = %self.view.name, generation = %new.number, "switched");
         (self.shared.notice)(&self.view.name);
-        self.keep_one_previous(old.map(|old| old.number)).await?;
+        // The switch has happened whatever comes of this: one generation too many is retired with
+        // the next switch.
+        let kept = old.map(|old| old.number);
+        if let Err(error) = self.keep_one_previous(kept).await {
+            tracing::warn!(view = %self.view.name, error = &error as &dyn std::error::Error,
+                "an older generation could not be retired");
+        }
         Ok(true)
     }
 
