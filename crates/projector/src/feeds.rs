@@ -45,16 +45,27 @@ impl Feeds {
 
     /// Counts the events up to the end that have not been absorbed.
     pub(crate) fn behind(&self, ends: &[Heads], at: &Checkpoints) -> u64 {
-        let missing = |(lane, context, index): (usize, &Context, usize)| {
-            let end = ends[lane].sequences.get(index).map_or(0, |end| end.0);
+        let lanes = 0..ends.len();
+        lanes.map(|lane| self.behind_in(lane, ends, at)).sum()
+    }
+
+    /// Returns the lanes in which some event has not been absorbed.
+    pub(crate) fn lanes_behind(
+        &self,
+        ends: &[Heads],
+        at: &Checkpoints,
+    ) -> impl Iterator<Item = Lane> {
+        let lanes = 0..ends.len();
+        let behind = lanes.filter(|lane| self.behind_in(*lane, ends, at) > 0);
+        behind.map(lane_of)
+    }
+
+    fn behind_in(&self, lane: usize, ends: &[Heads], at: &Checkpoints) -> u64 {
+        let missing = |(context, index): &(Context, usize)| {
+            let end = ends[lane].sequences.get(*index).map_or(0, |end| end.0);
             end.saturating_sub(absorbed(at, lane, context).0)
         };
-        let lanes = 0..ends.len();
-        let all = lanes.flat_map(|lane| {
-            let contexts = self.contexts.iter();
-            contexts.map(move |(context, index)| (lane, context, *index))
-        });
-        all.map(missing).sum()
+        self.contexts.iter().map(missing).sum()
     }
 
     /// Tells whether everything is absorbed that another generation, fed by `contexts`, has
@@ -79,8 +90,11 @@ impl Feeds {
 }
 
 fn absorbed(at: &Checkpoints, lane: usize, context: &Context) -> Sequence {
-    let lane = u16::try_from(lane).map_or(Lane(u16::MAX), Lane);
-    at.get(&lane)
+    at.get(&lane_of(lane))
         .map(|checkpoint| checkpoint.sequence(context))
         .unwrap_or_default()
+}
+
+fn lane_of(index: usize) -> Lane {
+    u16::try_from(index).map_or(Lane(u16::MAX), Lane)
 }

@@ -5,8 +5,8 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use foldline_event_log::{FollowError, Follower, From, Place};
-use foldline_kernel::{Checkpoint, Lane, LaneSequence, Position, UserId};
+use foldline_event_log::{FollowError, Place};
+use foldline_kernel::{Checkpoint, Lane, Position, UserId};
 use foldline_read_model::{FoldError, Model};
 use foldline_schema::Event;
 use rustc_hash::FxHashSet;
@@ -15,8 +15,10 @@ use tokio::sync::mpsc;
 use crate::{
     backoff::Backoff,
     chunk::{self, Blame, Chunk},
+    live::Live,
     order,
     parts::Shared,
+    source::{Heard, LaneSource},
     tamper,
 };
 
@@ -37,6 +39,7 @@ pub(crate) enum Arrival {
 /// A reader of one lane.
 pub(crate) struct LaneReader {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) live: Arc<Live>,
     pub(crate) model: Arc<Model>,
     pub(crate) lane: Lane,
     /// The place after the last chunk that was passed on.
@@ -98,45 +101,37 @@ impl LaneReader {
     }
 
     async fn read(&mut self, backoff: &mut Backoff) -> Result<std::convert::Infallible, End> {
-        let mut follower = self.follow().await?;
+        let live = Arc::clone(&self.live);
+        let mut source = LaneSource::open(&self.shared, live, &self.model, &self.at).await?;
         loop {
             let limit = self.pace.load(Ordering::Relaxed);
-            let events = follower.next_batch(limit).await?;
+            let heard = source.next(limit).await?;
             backoff.reset();
+            let events = match heard {
+                Heard::Events(events) => events,
+                Heard::Nothing(at) => {
+                    self.at = at;
+                    self.pass_on(Chunk::after(self.at.clone())).await?;
+                    continue;
+                }
+            };
             let mut chunk = Chunk::after(self.at.clone());
-            let ended = self.fill(&mut chunk, &events, follower.checkpoint()).await;
+            let ended = self.fill(&mut chunk, &events, source.checkpoint()).await;
             if ended.is_ok() {
                 // It also knows the adapter's own cursor.
-                chunk.checkpoint = follower.checkpoint().clone();
+                chunk.checkpoint = source.checkpoint().clone();
             }
             self.at = chunk.checkpoint.clone();
             if chunk.events > 0 {
-                let sent = self.out.send(Arrival::Chunk(chunk)).await;
-                sent.map_err(|_| End::Unheard)?;
+                self.pass_on(chunk).await?;
             }
             ended?;
         }
     }
 
-    async fn follow(&self) -> Result<Box<dyn Follower>, FollowError> {
-        let log = &self.shared.log;
-        let mut at = self.at.clone();
-        if self.model.follows_lanes() {
-            // A context that came to the log later has no event up to here.
-            for context in &log.topology().contexts {
-                if at.sequences.iter().all(|(known, _)| known != context) {
-                    at.sequences.push((context.clone(), Default::default()));
-                }
-            }
-        }
-        let from = match at.lane_sequence {
-            LaneSequence::ZERO => From::Beginning,
-            _ => From::After(at),
-        };
-        match self.model.source.as_slice() {
-            [context] => log.follow(context, self.lane, from).await,
-            _ => log.follow_lane(self.lane, from).await,
-        }
+    async fn pass_on(&self, chunk: Chunk) -> Result<(), End> {
+        let sent = self.out.send(Arrival::Chunk(chunk)).await;
+        sent.map_err(|_| End::Unheard)
     }
 
     /// Checks and folds events, up to the first at which the lane or the model stops.

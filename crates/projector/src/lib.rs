@@ -36,6 +36,7 @@ mod projectors;
 mod replay;
 mod sampler;
 mod settings;
+mod source;
 mod status;
 mod stopping;
 mod supervisor;

@@ -8,6 +8,7 @@ use std::{
 use foldline_event_log::Heads;
 use foldline_kernel::{Checkpoint, Lane};
 use foldline_read_model::{Model, Revision};
+use foldline_schema::Event;
 use foldline_tables::{
     Absorbed, Generation, GenerationNumber, GenerationState, Parked, TableReader, Tables,
 };
@@ -78,7 +79,7 @@ impl Live {
                 parked: Vec::new(),
                 stopped_lanes: Vec::new(),
                 stepped_down: 0,
-                lag: Lag::since(Instant::now()),
+                lag: Lag::default(),
             }),
             moved: watch::channel(0).0,
             view_moved,
@@ -161,15 +162,27 @@ impl Live {
         self.change(|now| {
             let by_lane = |checkpoint: &Checkpoint| (checkpoint.lane, checkpoint.clone());
             now.checkpoints = absorbed.checkpoints.iter().map(by_lane).collect();
+            absorbed
+                .checkpoints
+                .iter()
+                .for_each(|at| now.lag.absorbs(at));
             now.parked.clone_from(&absorbed.parked);
             now.stopped_lanes.clear();
         });
+    }
+
+    /// Notes that events have been read, which are absorbed later.
+    pub(crate) fn reads(&self, lane: Lane, events: &[Arc<Event>]) {
+        if let Some((model, _)) = &self.follows {
+            self.now().lag.reads(lane, events, &model.source);
+        }
     }
 
     /// Moves on after a commit.
     pub(crate) fn absorbed(&self, checkpoints: Vec<Checkpoint>, parked: Vec<Parked>) {
         self.change(|now| {
             for checkpoint in checkpoints {
+                now.lag.absorbs(&checkpoint);
                 now.checkpoints.insert(checkpoint.lane, checkpoint);
             }
             now.parked.extend(parked);
@@ -203,11 +216,9 @@ impl Live {
         reader.count().await.ok()
     }
 
-    /// Takes a sample of the lag.
-    pub(crate) fn lag(&self, ends: &Ends) -> Duration {
-        let Some((_, feeds)) = &self.follows else {
-            return Duration::ZERO;
-        };
+    /// Takes a sample of the lag; none where it is not known.
+    pub(crate) fn lag(&self, ends: &Ends) -> Option<Duration> {
+        let (_, feeds) = self.follows.as_ref()?;
         let mut now = self.now();
         let Now {
             lag, checkpoints, ..

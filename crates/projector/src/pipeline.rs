@@ -98,6 +98,7 @@ impl<'p> Pipeline<'p> {
                 .collect();
             let reader = LaneReader {
                 shared: Arc::clone(&projector.shared),
+                live: Arc::clone(&projector.live),
                 model: Arc::clone(&projector.model),
                 lane,
                 at: absorbed.lane(lane).cloned().unwrap_or_else(beginning),

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use foldline_tables::GenerationState;
 use tokio::sync::watch;
 
 use crate::{
     feeds::{self, Ends},
+    live::Live,
     parts::Shared,
     stopping,
     view::View,
@@ -18,10 +20,8 @@ pub(crate) async fn run(
     mut stop: watch::Receiver<bool>,
 ) {
     loop {
-        // Out of reach for now: the gauges stay as they were.
-        if let Ok(ends) = feeds::ends(shared.log.as_ref()).await {
-            views.iter().for_each(|view| sample(view, &ends));
-        }
+        let ends = feeds::ends(shared.log.as_ref()).await.ok();
+        views.iter().for_each(|view| sample(view, ends.as_ref()));
         tokio::select! {
             () = stopping::asked(&mut stop) => return,
             () = tokio::time::sleep(shared.settings.sample_every) => {}
@@ -29,21 +29,27 @@ pub(crate) async fn run(
     }
 }
 
-fn sample(view: &View, ends: &Ends) {
-    let serving = view.serving();
-    for live in view.generations() {
-        // Taken of every generation, since each keeps its own goals.
-        let lag = live.lag(ends);
-        if serving
-            .as_ref()
-            .is_none_or(|serving| serving.number != live.number)
-        {
-            continue;
-        }
-        let name = || view.name.to_string();
-        metrics::gauge!("foldline_view_events_behind", "view" => name())
-            .set(live.behind(ends) as f64);
-        metrics::gauge!("foldline_view_lag_seconds", "view" => name()).set(lag.as_secs_f64());
-        metrics::gauge!("foldline_view_parked", "view" => name()).set(live.parked() as f64);
-    }
+/// What is not known is not a number: neither the value of before nor 0 would be true.
+fn sample(view: &View, ends: Option<&Ends>) {
+    // Taken of every generation, since each keeps its own goals.
+    let lags: Vec<_> = view
+        .generations()
+        .into_iter()
+        .map(|live| {
+            let lag = ends.and_then(|ends| live.lag(ends));
+            (live, lag)
+        })
+        .collect();
+    let serves = |(live, _): &&(Arc<Live>, _)| live.state() == GenerationState::Serving;
+    let serving = lags.iter().find(serves);
+    let lag = serving.and_then(|(_, lag)| *lag);
+    let behind = serving.zip(ends).map(|((live, _), ends)| live.behind(ends));
+    let parked = serving.map(|(live, _)| live.parked());
+    let name = || view.name.to_string();
+    metrics::gauge!("foldline_view_events_behind", "view" => name())
+        .set(behind.map_or(f64::NAN, |behind| behind as f64));
+    metrics::gauge!("foldline_view_lag_seconds", "view" => name())
+        .set(lag.map_or(f64::NAN, |lag| lag.as_secs_f64()));
+    metrics::gauge!("foldline_view_parked", "view" => name())
+        .set(parked.map_or(f64::NAN, |parked| parked as f64));
 }

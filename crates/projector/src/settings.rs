@@ -32,6 +32,10 @@ pub struct Settings {
     pub step_down: Duration,
     /// How often the registry is read again, since other processes may have switched.
     pub registry_every: Duration,
+    /// How often a lane on which nothing comes for a model of one context is looked at.
+    pub idle_look_every: Duration,
+    /// How many events of other contexts make it worth a commit to move such a place on.
+    pub idle_events_min: u64,
     /// How often lag and metrics are taken.
     pub sample_every: Duration,
     /// How many rows one pass of a verification holds in memory.
@@ -56,6 +60,8 @@ impl Default for Settings {
             retry_max: Duration::from_secs(5),
             step_down: Duration::from_millis(500),
             registry_every: Duration::from_secs(2),
+            idle_look_every: Duration::from_secs(5),
+            idle_events_min: 4_096,
             sample_every: Duration::from_millis(100),
             verify_rows_max: 1_000_000,
             trust_input: false,

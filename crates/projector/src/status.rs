@@ -15,8 +15,9 @@ pub struct ViewStatus {
     pub rows: Option<u64>,
     /// How many events of its contexts the serving generation has not absorbed, as of now.
     pub events_behind: u64,
-    /// Since when the serving generation lacks something, 0 where it lacks nothing.
-    pub lag_seconds: f64,
+    /// How old the oldest event is that the serving generation lacks, 0 where it lacks none; none
+    /// where that is not known (yet).
+    pub lag_seconds: Option<f64>,
     /// The users that the serving generation holds back.
     pub parked: Vec<Parked>,
     /// What keeps the read model from being looked after, such as a registry out of reach.
@@ -80,9 +81,9 @@ pub struct GenerationStatus {
     pub checkpoints: Vec<LaneCheckpoint>,
     /// How many events of its contexts it has not absorbed, as of now.
     pub events_behind: u64,
-    /// Since when it lacks something, 0 where it lacks nothing: the time since the latest moment
-    /// of which it holds everything that the log held then.
-    pub lag_seconds: f64,
+    /// How old the oldest event is that it lacks, 0 where it lacks none; none where that is not
+    /// known (yet).
+    pub lag_seconds: Option<f64>,
     /// How many rows show; none where it cannot be read.
     pub rows: Option<u64>,
     /// How many users it holds back.

@@ -1,9 +1,9 @@
 //! Proves that a generation is what the log says, or names the rows that are not.
 //!
-//! A snapshot gives rows and checkpoints of one point; the log is folded anew up to there, one
-//! event after another, with nothing of the projector's batching; both are compared in the order
-//! of their keys, hidden columns included. Where the rows would not fit in memory there are
-//! several passes, each over the keys of one slice and each with a snapshot of its own.
+//! A snapshot gives rows and checkpoints of one point, whatever is committed meanwhile; the log is
+//! folded anew up to there, one event after another, with nothing of the projector's batching; both
+//! are compared in the order of their keys, hidden columns included. Where the rows would not fit
+//! in memory there are several passes over the same snapshot, each for the keys of one slice.
 
 mod compare;
 mod pass;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use foldline_kernel::UserId;
 use foldline_read_model::Model;
-use foldline_tables::{GenerationNumber, Parked, TableError};
+use foldline_tables::{GenerationNumber, Parked, TableError, TableReader, TableSnapshot};
 use rustc_hash::FxHashMap;
 use tokio::{sync::mpsc, task::JoinHandle};
 
@@ -146,21 +146,23 @@ struct Held {
 
 impl Verify {
     async fn run(self) -> Result<VerifyReport, VerifyError> {
-        let mut of = self.slices().await?;
+        let reader = self.shared.tables.reader(&self.model, self.generation);
+        let reader = reader.await.map_err(|source| self.tables(source))?;
+        let mut of = self.slices(reader.as_ref()).await?;
+        let snapshot = reader.snapshot().await;
+        let mut snapshot = snapshot.map_err(|source| self.tables(source))?;
         for _ in 0..HALVINGS_MAX {
-            match self.passes(of, true).await? {
+            match self.passes(snapshot.as_mut(), of, true).await? {
                 Some(report) => return Ok(report),
                 None => of *= 2,
             }
         }
-        let report = self.passes(of, false).await?;
+        let report = self.passes(snapshot.as_mut(), of, false).await?;
         Ok(report.expect("without a bound every pass comes to its end"))
     }
 
     /// Estimates how many slices keep each pass within its bound.
-    async fn slices(&self) -> Result<u32, VerifyError> {
-        let reader = self.shared.tables.reader(&self.model, self.generation);
-        let reader = reader.await.map_err(|source| self.tables(source))?;
+    async fn slices(&self, reader: &dyn TableReader) -> Result<u32, VerifyError> {
         let rows = reader.count().await.map_err(|source| self.tables(source))?;
         let most = self.shared.settings.verify_rows_max.max(1);
         let slices = u32::try_from(rows.div_ceil(most)).unwrap_or(u32::MAX);
@@ -168,14 +170,19 @@ impl Verify {
     }
 
     /// Verifies slice after slice; none where one of them held too many rows.
-    async fn passes(&self, of: u32, bounded: bool) -> Result<Option<VerifyReport>, VerifyError> {
+    async fn passes(
+        &self,
+        snapshot: &mut dyn TableSnapshot,
+        of: u32,
+        bounded: bool,
+    ) -> Result<Option<VerifyReport>, VerifyError> {
         let mut report = VerifyReport::new(&self.model.name, self.generation);
         let mut held: FxHashMap<UserId, Held> = FxHashMap::default();
         let wanted = (of / self.one_in).max(1);
         for index in 0..wanted {
             let slice = Slice { index, of };
             let pass = Pass::new(self, slice, wanted, bounded);
-            match pass.run(&mut report).await? {
+            match pass.run(snapshot, &mut report).await? {
                 Ended::TooManyRows => return Ok(None),
                 Ended::Compared(parked) => note(&mut held, parked),
             }

@@ -130,6 +130,9 @@ pub trait TableSnapshot: Send {
     /// # Errors
     /// [`TableError`].
     async fn next_rows(&mut self, limit: usize) -> Result<Vec<(RowKey, RowValues)>, TableError>;
+
+    /// Starts over at the first row, as of the same point.
+    fn rewind(&mut self);
 }
 
 /// The number of a generation of one read model, from 1; never reused.

@@ -111,7 +111,7 @@ fn rows(views: &[Value]) -> Vec<Vec<String>> {
                 text(&generation["events_behind"]),
                 generation["lag_seconds"]
                     .as_f64()
-                    .map_or_else(String::new, |s| format!("{s:.1}")),
+                    .map_or_else(|| "unknown".to_owned(), |s| format!("{s:.1}")),
                 generation["parked"]
                     .as_array()
                     .map_or(0, Vec::len)

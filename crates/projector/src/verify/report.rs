@@ -17,7 +17,7 @@ pub struct VerifyReport {
     pub model: String,
     /// The generation that was verified.
     pub generation: GenerationNumber,
-    /// The point as of which it was, in each lane (of the last pass, where there were several).
+    /// The point as of which it was, in each lane.
     pub as_of: Vec<LaneCheckpoint>,
     /// How many events were folded.
     pub events: u64,

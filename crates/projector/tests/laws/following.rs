@@ -45,7 +45,7 @@ async fn a_view_that_has_caught_up_says_so() {
     let view = node.caught_up(&wallet).await;
     assert_eq!(
         (view.rows, view.events_behind, view.lag_seconds),
-        (Some(2), 0, 0.0)
+        (Some(2), 0, Some(0.0))
     );
     let serving = view.serving().unwrap();
     assert_eq!(serving.status, Doing::Following);

@@ -272,6 +272,7 @@ impl TableReader for Handle {
         let Table { rows, absorbed, .. } = self.read()?;
         Ok(Box::new(MemorySnapshot {
             rows: rows.into_iter().collect(),
+            next: 0,
             absorbed,
         }))
     }
@@ -282,7 +283,8 @@ impl TableReader for Handle {
 }
 
 struct MemorySnapshot {
-    rows: VecDeque<(RowKey, RowValues)>,
+    rows: Vec<(RowKey, RowValues)>,
+    next: usize,
     absorbed: Absorbed,
 }
 
@@ -293,7 +295,13 @@ impl TableSnapshot for MemorySnapshot {
     }
 
     async fn next_rows(&mut self, limit: usize) -> Result<Vec<(RowKey, RowValues)>, TableError> {
-        let limit = limit.min(self.rows.len());
-        Ok(self.rows.drain(..limit).collect())
+        let left = &self.rows[self.next..];
+        let some = left[..limit.min(left.len())].to_vec();
+        self.next += some.len();
+        Ok(some)
+    }
+
+    fn rewind(&mut self) {
+        self.next = 0;
     }
 }

@@ -32,6 +32,9 @@ pub async fn a_snapshot_stands_still(stores: &Stores) {
     rows.extend(snapshot.next_rows(1000).await.expect("rows"));
     assert_eq!(rows.len(), 40);
     assert!(rows.iter().all(|(_, row)| row[0] == Value::Bigint(1)));
+    snapshot.rewind();
+    let again = snapshot.next_rows(1000).await.expect("rows");
+    assert_eq!(again, rows, "the same point, from its first row");
     assert_eq!(snapshot.absorbed().checkpoints, [kit::checkpoint(0, 40)]);
     drop(snapshot);
     let (rows, absorbed) = kit::all_rows(&reader).await;

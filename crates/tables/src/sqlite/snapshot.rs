@@ -76,4 +76,7 @@ impl TableSnapshot for Snapshot {
         }
         Ok(rows)
     }
+    fn rewind(&mut self) {
+        self.next.after = None;
+    }
 }
