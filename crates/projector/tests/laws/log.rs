@@ -1,6 +1,12 @@
 //! A log in memory: the smallest thing that keeps the port's promises to readers.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use foldline_event_log::{
@@ -28,6 +34,8 @@ struct Lanes {
     events: Vec<Mutex<Vec<Arc<Event>>>>,
     moved: watch::Sender<u64>,
     contexts: Vec<Context>,
+    looked_at: AtomicUsize,
+    followed: watch::Sender<usize>,
 }
 
 impl MemoryLog {
@@ -42,6 +50,8 @@ impl MemoryLog {
             events,
             moved,
             contexts,
+            looked_at: AtomicUsize::new(0),
+            followed: watch::channel(0).0,
         });
         Arc::new(Self { topology, lanes })
     }
@@ -65,6 +75,20 @@ impl MemoryLog {
             )));
         }
         self.lanes.moved.send_modify(|moved| *moved += 1);
+    }
+
+    /// Counts the events that followers have looked at since the last time, foreign ones included.
+    pub(crate) fn looked_at(&self) -> usize {
+        self.lanes.looked_at.swap(0, Ordering::Relaxed)
+    }
+
+    /// Waits until so many followers have been begun since the last time.
+    pub(crate) async fn followed(&self, times: usize) {
+        let mut followed = self.lanes.followed.subscribe();
+        let wait = followed.wait_for(|followed| *followed >= times);
+        let waited = tokio::time::timeout(Duration::from_secs(20), wait).await;
+        drop(waited.expect("followers are begun").unwrap());
+        self.lanes.followed.send_replace(0);
     }
 
     /// Returns a lane's events.
@@ -163,6 +187,7 @@ impl MemoryLog {
                 corruption: Corruption::BeyondTail(end),
             });
         }
+        self.lanes.followed.send_modify(|followed| *followed += 1);
         Ok(Box::new(MemoryFollower {
             lanes: self.lanes.clone(),
             moved: self.lanes.moved.subscribe(),
@@ -217,6 +242,7 @@ impl MemoryFollower {
                 break;
             }
             self.scanned = event.lane_sequence;
+            self.lanes.looked_at.fetch_add(1, Ordering::Relaxed);
             if self.only.as_ref().is_none_or(|only| *only == event.context) {
                 self.checkpoint
                     .advance(&event.context, event.sequence, event.lane_sequence);

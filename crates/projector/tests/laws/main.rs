@@ -9,6 +9,8 @@
 
 mod embedded;
 mod following;
+mod idle;
+mod lag;
 mod log;
 mod node;
 mod parking;

@@ -51,6 +51,18 @@ impl MemoryTables {
         self.store().faults.extend(faults);
     }
 
+    /// Forgets the faults that are still planned.
+    pub(crate) fn fail_no_more(&self) {
+        self.store().faults.clear();
+    }
+
+    /// Counts the commits to a generation.
+    pub(crate) fn commits(&self, model: &str, number: GenerationNumber) -> usize {
+        let table = self.table(model, number).unwrap();
+        let table = table.lock().unwrap();
+        table.commits
+    }
+
     fn store(&self) -> MutexGuard<'_, Store> {
         self.0.lock().unwrap()
     }
