@@ -1,10 +1,12 @@
-//! The commands that look after the workspace: tests, goldens, benchmarks, the architecture check.
+//! The commands that look after the workspace: tests, servers for them, goldens, benchmarks, the
+//! architecture check.
 //!
 //! `cargo xtask test` is what a developer runs, and what the build machine runs.
 
 mod architecture;
 mod bench;
 mod goldens;
+mod services;
 mod test;
 mod workspace;
 
@@ -25,6 +27,9 @@ enum Command {
     /// Measures a part beside its floor: the least work with which it could be done.
     #[command(subcommand)]
     Bench(bench::Command),
+    /// Real servers on this machine's loopback: Kafka, Cassandra, Postgres.
+    #[command(subcommand)]
+    Services(services::Command),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +38,7 @@ fn main() -> ExitCode {
         Command::Goldens => goldens::run(),
         Command::Architecture => architecture::run(),
         Command::Bench(command) => bench::run(&command),
+        Command::Services(command) => services::run(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,8 +11,12 @@ use clap::ValueEnum;
 
 use crate::{
     architecture,
+    services::{Interrupt, Lease, Server},
     workspace::{self, TEST_FEATURES, cargo, shown},
 };
+
+/// The servers that tests run against; each is up while they run.
+pub(crate) const SERVERS: &[Server] = &[Server::Kafka];
 
 /// What to check, and whether to go on after a failure.
 #[derive(clap::Args)]
@@ -86,6 +90,7 @@ impl Step {
         println!("\n== {self}: {what}");
         let began = Instant::now();
         let done = match &mut command {
+            Some(command) if self == Self::Tests => run_with_servers(command),
             Some(command) => workspace::run(command),
             None => architecture::run(),
         };
@@ -136,6 +141,18 @@ impl Step {
             }
         }
     }
+}
+
+/// Runs tests while the servers that they need are up, and puts away what it has started: also if
+/// they fail, and if this program is told to end.
+///
+/// # Errors
+/// When a server does not come up, or a test fails.
+pub(crate) fn run_with_servers(tests: &mut Command) -> Result<()> {
+    let interrupt = Interrupt::catch()?;
+    let servers = Lease::take(SERVERS, &interrupt)?;
+    servers.tell(tests);
+    interrupt.run(tests)
 }
 
 impl fmt::Display for Step {
