@@ -13,18 +13,17 @@ use axum::{
 };
 use foldline_command::CommandSide;
 use foldline_event_log::Embedded;
-use foldline_projector::Projectors;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 
-use crate::{configuration::Configuration, definitions::Definitions};
+use crate::{configuration::Configuration, definitions::Definitions, node::Views};
 
 /// What the admin routes reach.
 pub(crate) struct Admin {
     pub(crate) log: Arc<Embedded>,
     pub(crate) command: Arc<CommandSide>,
     /// None where the node's role has no read models.
-    pub(crate) projectors: Option<Arc<Projectors>>,
+    pub(crate) views: Option<Views>,
     pub(crate) definitions: Definitions,
     pub(crate) metrics: PrometheusHandle,
     pub(crate) configuration: Configuration,

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod configuration;
 mod definitions;
 mod node;
+mod switches;
 mod telemetry;
 
 pub use application::Application;

@@ -7,7 +7,7 @@ use axum::Router;
 use foldline_command::{CommandSide, Contexts};
 use foldline_event_log::{Embedded, EventLog, SnapshotStore, embedded};
 use foldline_projector::{Load, Parts, Projectors};
-use foldline_query::{AbsorbedNotice, Queries};
+use foldline_query::{Notice, Queries};
 use foldline_read_model::Model;
 use foldline_tables::{Sqlite, Tables};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -19,6 +19,7 @@ use crate::{
     admin::{self, Admin},
     configuration::Configuration,
     definitions::Definitions,
+    switches::TellingTables,
 };
 
 /// What a node does.
@@ -87,7 +88,7 @@ impl Node {
         let admin = Arc::new(Admin {
             log,
             command: command.clone(),
-            projectors: views.as_ref().map(|views| views.projectors.clone()),
+            views: views.clone(),
             definitions,
             metrics,
             configuration,
@@ -121,10 +122,10 @@ impl Node {
 }
 
 /// The read models of a node: what keeps them up, and what answers from them.
-#[derive(Debug)]
-struct Views {
-    projectors: Arc<Projectors>,
-    queries: Arc<Queries>,
+#[derive(Clone, Debug)]
+pub(crate) struct Views {
+    pub(crate) projectors: Arc<Projectors>,
+    pub(crate) queries: Arc<Queries>,
 }
 
 impl Views {
@@ -138,7 +139,7 @@ impl Views {
             Arc::new(Sqlite::open(&configuration.data.join("tables")).await?);
         let stored = definitions.clone();
         let load: Load = Arc::new(move |model, text| stored.parse(model, text));
-        let notice = AbsorbedNotice::new(&models);
+        let notice = Notice::new(&models);
         let queries = Queries::new(foldline_query::Parts {
             tables: tables.clone(),
             models: models.clone(),
@@ -149,11 +150,14 @@ impl Views {
         });
         let projectors = Projectors::start(Parts {
             log,
-            tables,
+            tables: Arc::new(TellingTables {
+                tables,
+                notice: notice.clone(),
+            }),
             catalog: definitions.catalog(),
             models,
             load,
-            notice: Arc::new(move |model| notice.notify(model)),
+            notice: Arc::new(move |model| notice.absorbed(model)),
             settings: configuration.projector.settings(),
         });
         Ok(Self {

@@ -142,6 +142,11 @@ fn refused(error: &QueryError) -> Problem {
         QueryError::CursorRetired => Problem::new(problem::CURSOR_RETIRED, error),
         QueryError::Unauthenticated { .. } => Problem::new(problem::UNAUTHENTICATED, error),
         QueryError::NotAllowed { .. } => Problem::new(problem::NOT_ALLOWED, error),
+        QueryError::UnknownPartition { position, .. } => {
+            Problem::new(problem::MALFORMED_HEADER, error)
+                .with("header", FOLDLINE_AT_LEAST.as_str())
+                .with("position", position.to_string())
+        }
         QueryError::Behind { behind, .. } => {
             let behind: Vec<_> = behind.iter().map(behind_by).collect();
             Problem::new(problem::BEHIND, error).with("behind", behind)

@@ -1,5 +1,7 @@
 //! Who sends a command, and with which rights.
 
+use std::sync::Arc;
+
 use crate::UserId;
 
 /// A right that a caller may hold.
@@ -19,6 +21,7 @@ pub struct Caller {
     /// How the caller is named in the envelope's `actor`, where it is not the user itself.
     pub name: Option<String>,
     rights: Vec<Right>,
+    roles: Vec<Arc<str>>,
 }
 
 impl Caller {
@@ -36,6 +39,7 @@ impl Caller {
             user: None,
             name: None,
             rights: vec![Right::Staff, Right::Import],
+            roles: Vec::new(),
         }
     }
 
@@ -46,8 +50,25 @@ impl Caller {
         self
     }
 
+    /// Adds a role, a word of the application's own.
+    #[must_use]
+    pub fn with_role(mut self, role: impl Into<Arc<str>>) -> Self {
+        self.roles.push(role.into());
+        self
+    }
+
     /// Tells whether the caller holds a right.
     pub fn may(&self, right: Right) -> bool {
         self.rights.contains(&right)
+    }
+
+    /// Tells whether the caller has a role.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|known| **known == *role)
+    }
+
+    /// Tells whether nothing at all is known of the caller.
+    pub fn is_nobody(&self) -> bool {
+        *self == Self::default()
     }
 }

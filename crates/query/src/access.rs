@@ -16,20 +16,18 @@ pub(crate) enum Whose {
 
 /// Decides whether a caller may ask a query.
 pub(crate) fn check(query: &Query, caller: &Caller) -> Result<Whose, QueryError> {
-    if query.access == Access::Public || caller.may(Right::Staff) {
-        return Ok(Whose::Everybody);
-    }
-    let name = query.name.to_string();
     match (&query.access, caller.user) {
-        (_, None) => Err(QueryError::Unauthenticated { query: name }),
+        (Access::Public, _) => Ok(Whose::Everybody),
+        _ if caller.may(Right::Staff) => Ok(Whose::Everybody),
         (Access::Owner, Some(user)) => Ok(Whose::Only(user)),
-        // A caller has no roles yet besides the rights, so a role's queries are for staff.
-        (Access::Staff | Access::Role(_) | Access::Public, Some(_)) => {
-            Err(QueryError::NotAllowed {
-                query: name,
-                of_another: false,
-            })
-        }
+        (Access::Role(role), _) if caller.has_role(role) => Ok(Whose::Everybody),
+        _ if caller.is_nobody() => Err(QueryError::Unauthenticated {
+            query: query.name.to_string(),
+        }),
+        _ => Err(QueryError::NotAllowed {
+            query: query.name.to_string(),
+            of_another: false,
+        }),
     }
 }
 

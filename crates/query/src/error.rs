@@ -1,5 +1,7 @@
 //! Why a question has no answer.
 
+use std::{sync::Arc, time::Duration};
+
 use foldline_kernel::Position;
 use foldline_tables::{Source, TableError};
 
@@ -103,6 +105,14 @@ pub enum QueryError {
         /// Whether the caller could ask it about itself.
         of_another: bool,
     },
+    /// A position is of a partition that the log does not have.
+    #[error("there is no position `{position}`: the log has {lanes} partitions, numbered from 0")]
+    UnknownPartition {
+        /// What was asked for.
+        position: Position,
+        /// How many partitions there are.
+        lanes: u16,
+    },
     /// The read model has not absorbed what the answer must have; ask again.
     #[error("the read model `{model}` is behind")]
     Behind {
@@ -161,8 +171,13 @@ impl Behind {
 
 impl QueryError {
     pub(crate) fn of_table(model: &str, error: TableError) -> Self {
+        Self::of_shared_table(model, Arc::new(error))
+    }
+
+    /// The same for what several requests are told.
+    pub(crate) fn of_shared_table(model: &str, error: Arc<TableError>) -> Self {
         let model = model.to_owned();
-        match error {
+        match *error {
             TableError::Corrupt { .. } => Self::Corrupt {
                 model,
                 source: error.into(),
@@ -175,6 +190,16 @@ impl QueryError {
                 source: error.into(),
             },
         }
+    }
+
+    /// What is said when the time is over: how far the read model is behind, where that is why.
+    pub(crate) fn late(model: &str, within: Duration, behind: Vec<Behind>) -> Self {
+        let model = model.to_owned();
+        if behind.is_empty() {
+            let source = format!("it has not answered within {within:?}").into();
+            return Self::Unavailable { model, source };
+        }
+        Self::Behind { model, behind }
     }
 
     /// Returns the outcome's name for metrics.

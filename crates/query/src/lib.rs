@@ -29,7 +29,7 @@ mod value;
 mod waiting;
 
 pub use error::{Behind, QueryError};
-pub use notice::AbsorbedNotice;
+pub use notice::Notice;
 pub use overview::{GenerationOverview, Overview};
 pub use parked::HeldBack;
 pub use queries::{Load, Parts, Queries, Settings};

@@ -48,7 +48,7 @@ pub(crate) async fn of(view: &View) -> Result<Overview, QueryError> {
         }
     }
     Ok(Overview {
-        model: Arc::clone(&view.model),
+        model: view.model(),
         generations,
     })
 }

@@ -12,14 +12,14 @@ use foldline_read_model::{Model, Query};
 use foldline_tables::{Absorbed, Select, Selected, TableError, Tables};
 
 use crate::{
-    AbsorbedNotice, Answer, HeldBack, Overview, QueryError, Request,
+    Answer, Behind, HeldBack, Notice, Overview, QueryError, Request,
     cursor::Cursor,
     overview,
     parameters::{self, Asked},
     rendering,
     serving::{Open, View},
     value::Fnv,
-    waiting::{self, Missed, Waiting},
+    waiting::{self, Missed, Question, Waiting},
 };
 
 /// Reads a stored definition: the read model's name and its TOML; the error is a sentence.
@@ -34,10 +34,10 @@ pub struct Parts {
     pub models: Vec<Arc<Model>>,
     /// Reads the definitions that older generations were built by.
     pub load: Load,
-    /// What the projectors of this process poke after each commit.
-    pub notice: AbsorbedNotice,
+    /// What the projectors of this process tell after each commit and each switch.
+    pub notice: Notice,
     /// The shape of the log, where it is known: answers about one user then carry only the
-    /// positions of that user's lane.
+    /// positions of that user's lane, and positions of partitions that there are not are told.
     pub topology: Option<Topology>,
     /// Every bound.
     pub settings: Settings,
@@ -46,10 +46,14 @@ pub struct Parts {
 /// The bounds of the query side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How long the registry's word on which generation serves is believed.
+    /// How long the registry's word on which generation serves is believed, unless this process
+    /// is told of a switch.
     pub registry_age_max: Duration,
-    /// How long a query waits for a position.
+    /// How long a query with a position takes at most, from the look at the registry to the last
+    /// row.
     pub wait_max: Duration,
+    /// The same for a query without one.
+    pub read_max: Duration,
     /// How often a query that waits looks at the checkpoint without having been told to.
     pub look_again: Duration,
     /// How many queries of one read model may wait at once.
@@ -61,6 +65,7 @@ impl Default for Settings {
         Self {
             registry_age_max: Duration::from_millis(200),
             wait_max: Duration::from_secs(2),
+            read_max: Duration::from_secs(5),
             look_again: Duration::from_millis(25),
             waiting_max: 1024,
         }
@@ -70,14 +75,17 @@ impl Default for Settings {
 /// Answers the declared queries of all read models.
 pub struct Queries {
     views: BTreeMap<Arc<str>, (View, Waiting)>,
-    notice: AbsorbedNotice,
+    notice: Notice,
     topology: Option<Topology>,
     settings: Settings,
 }
 
+/// How often an answer is tried while its generations go away.
+const ATTEMPTS_MAX: usize = 3;
+
 /// Why one attempt at an answer failed.
 enum Failed {
-    /// The generation went away meanwhile.
+    /// The generation went away meanwhile, or serves no more.
     Gone,
     Error(QueryError),
 }
@@ -95,7 +103,8 @@ impl Queries {
         let view = |model: Arc<Model>| {
             let name = Arc::clone(&model.name);
             let tables = Arc::clone(&parts.tables);
-            let view = View::new(model, tables, Arc::clone(&parts.load), age_max);
+            let (load, notice) = (Arc::clone(&parts.load), parts.notice.clone());
+            let view = View::new(model, tables, load, notice, age_max);
             (name, (view, Waiting::new(&parts.settings)))
         };
         Self {
@@ -107,8 +116,19 @@ impl Queries {
     }
 
     /// Returns the read models as their files say, by name.
-    pub fn models(&self) -> impl Iterator<Item = &Arc<Model>> {
-        self.views.values().map(|(view, _)| &view.model)
+    pub fn models(&self) -> Vec<Arc<Model>> {
+        self.views.values().map(|(view, _)| view.model()).collect()
+    }
+
+    /// Hands in a definition that was read again: the queries it declares are answered from now
+    /// on, by every generation that has the same rules.
+    ///
+    /// # Errors
+    /// [`QueryError::UnknownModel`].
+    pub fn replace_model(&self, model: Arc<Model>) -> Result<(), QueryError> {
+        let (view, _) = self.view(&model.name)?;
+        view.replace_model(model);
+        Ok(())
     }
 
     /// Answers a query from the generation that serves, or from the one its cursor came from.
@@ -117,7 +137,16 @@ impl Queries {
     /// [`QueryError`]; nothing has happened in any case.
     pub async fn answer(&self, request: Request) -> Result<Answer, QueryError> {
         let started = Instant::now();
-        let outcome = self.attempts(&request).await;
+        let within = if request.at_least.is_empty() {
+            self.settings.read_max
+        } else {
+            self.settings.wait_max
+        };
+        let mut behind = Vec::new();
+        // One bound over everything: the registry, the wait, and the wait for a connection.
+        let answer = tokio::time::timeout(within, self.attempts(&request, &mut behind)).await;
+        let outcome =
+            answer.unwrap_or_else(|_| Err(QueryError::late(&request.model, within, behind)));
         self.measure(&request, started, &outcome);
         outcome
     }
@@ -151,23 +180,43 @@ impl Queries {
             })
     }
 
-    async fn attempts(&self, request: &Request) -> Result<Answer, QueryError> {
+    async fn attempts(
+        &self,
+        request: &Request,
+        behind: &mut Vec<Behind>,
+    ) -> Result<Answer, QueryError> {
         let (view, waiting) = self.view(&request.model)?;
+        self.check_partitions(&request.at_least)?;
         let cursor = parameters::cursor(&request.parameters);
         let cursor = cursor.map(Cursor::read).transpose()?;
-        match self.attempt(view, waiting, request, cursor.as_ref()).await {
-            Err(Failed::Error(error)) => return Err(error),
-            Ok(answer) => return Ok(answer),
-            Err(Failed::Gone) => view.forget().await,
+        for _ in 0..ATTEMPTS_MAX {
+            let attempt = self.attempt(view, waiting, request, cursor.as_ref(), behind);
+            match attempt.await {
+                Err(Failed::Error(error)) => return Err(error),
+                Ok(answer) => return Ok(answer),
+                Err(Failed::Gone) => view.forget(),
+            }
         }
-        let again = self.attempt(view, waiting, request, cursor.as_ref()).await;
-        again.map_err(|failed| match failed {
-            Failed::Error(error) => error,
-            Failed::Gone => QueryError::Unavailable {
-                model: request.model.clone(),
-                source: "its generations change too quickly".into(),
-            },
+        Err(QueryError::Unavailable {
+            model: request.model.clone(),
+            source: "its generations change too quickly".into(),
         })
+    }
+
+    /// No wait could ever end for a position of a partition that is not there.
+    fn check_partitions(&self, at_least: &[Position]) -> Result<(), QueryError> {
+        let Some(topology) = &self.topology else {
+            return Ok(());
+        };
+        let lanes = topology.lanes;
+        let mut positions = at_least.iter();
+        match positions.find(|position| position.partition.0 >= lanes) {
+            None => Ok(()),
+            Some(unknown) => Err(QueryError::UnknownPartition {
+                position: unknown.clone(),
+                lanes,
+            }),
+        }
     }
 
     async fn attempt(
@@ -176,7 +225,9 @@ impl Queries {
         waiting: &Waiting,
         request: &Request,
         cursor: Option<&Cursor>,
+        behind: &mut Vec<Behind>,
     ) -> Result<Answer, Failed> {
+        let switches = self.notice.switches(&request.model);
         let open = match cursor {
             Some(cursor) => view.generation(cursor.generation).await?,
             None => view.serving().await?,
@@ -193,17 +244,18 @@ impl Queries {
             limit: asked.limit + 1,
             present_only: true,
         };
-        let at_least = waiting::relevant(&open.model, &request.at_least);
-        let notice = self.notice.subscribe(&request.model);
-        let selected = waiting
-            .select(&open, &select, &at_least, &self.settings, notice)
-            .await
-            .map_err(|missed| match missed {
-                Missed::Table(TableError::NoGeneration { .. }) => Failed::Gone,
-                missed => Failed::Error(missed.into_error(&request.model)),
-            })?;
+        let question = Question {
+            open: &open,
+            select,
+            at_least: waiting::relevant(&open.model, &request.at_least),
+            notice: &self.notice,
+            switches: cursor.is_none().then_some(switches),
+            look_again: self.settings.look_again,
+        };
+        let selected = waiting.select(&question, behind).await;
+        let selected = selected.map_err(|missed| missed_by(&request.model, missed))?;
         let user = asked.user.or(request.caller.user);
-        if let Some(held_back) = HeldBack::at(&selected.absorbed, user, &at_least) {
+        if let Some(held_back) = HeldBack::at(&selected.absorbed, user, &question.at_least) {
             return Err(Failed::Error(QueryError::Parked {
                 model: request.model.clone(),
                 held_back,
@@ -266,21 +318,28 @@ impl Queries {
             Ok(_) => "answered",
             Err(error) => error.outcome(),
         };
-        let unknown = matches!(
-            outcome,
-            Err(QueryError::UnknownModel { .. } | QueryError::UnknownQuery { .. })
-        );
-        let (model, query) = match self.views.get(request.model.as_str()) {
-            Some((view, _)) if !unknown && view.model.query(&request.query).is_some() => {
-                (request.model.clone(), request.query.clone())
-            }
-            _ => ("unknown".to_owned(), "unknown".to_owned()),
+        let declared = |(view, _): &&(View, Waiting)| view.declares(&request.query);
+        let view = self.views.get(request.model.as_str());
+        let (model, query) = match view.filter(declared) {
+            Some(_) => (request.model.clone(), request.query.clone()),
+            None => ("unknown".to_owned(), "unknown".to_owned()),
         };
         let labels = [("model", model), ("query", query)];
         metrics::histogram!("foldline_query_seconds", &labels).record(started.elapsed());
         let [model, query] = labels;
         let labels = [model, query, ("outcome", outcome_name.to_owned())];
         metrics::counter!("foldline_queries_total", &labels).increment(1);
+    }
+}
+
+fn missed_by(model: &str, missed: Missed) -> Failed {
+    match missed {
+        Missed::Replaced | Missed::Table(TableError::NoGeneration { .. }) => Failed::Gone,
+        Missed::Table(error) => Failed::Error(QueryError::of_table(model, error)),
+        Missed::TooMany => Failed::Error(QueryError::Unavailable {
+            model: model.to_owned(),
+            source: "too many queries wait for the read model to catch up".into(),
+        }),
     }
 }
 

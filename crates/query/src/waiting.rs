@@ -1,13 +1,13 @@
-//! Answers that have absorbed what was asked for, or say within a bound that they cannot.
+//! Answers that have absorbed what was asked for. Whoever asks bounds the wait.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use foldline_kernel::{Position, Sequence};
 use foldline_read_model::Model;
 use foldline_tables::{Absorbed, Select, Selected, TableError};
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore};
 
-use crate::{Behind, QueryError, Settings, serving::Open};
+use crate::{Behind, Notice, Settings, serving::Open};
 
 /// What the queries that wait for one read model share.
 #[derive(Debug)]
@@ -18,30 +18,36 @@ pub(crate) struct Waiting {
     looked: Mutex<Option<(foldline_tables::GenerationNumber, Instant, Absorbed)>>,
 }
 
+/// What is asked of one generation.
+pub(crate) struct Question<'a> {
+    pub(crate) open: &'a Open,
+    pub(crate) select: Select,
+    pub(crate) at_least: Vec<Position>,
+    pub(crate) notice: &'a Notice,
+    /// How many switches had been told of when the generation was chosen because it serves; `None`
+    /// where a cursor names it.
+    pub(crate) switches: Option<u64>,
+    pub(crate) look_again: Duration,
+}
+
+impl Question<'_> {
+    fn is_replaced(&self) -> bool {
+        let now = self.notice.switches(&self.open.model.name);
+        self.switches.is_some_and(|before| before != now)
+    }
+}
+
 /// What ends a wait without rows.
 pub(crate) enum Missed {
     Table(TableError),
-    Behind(Vec<Behind>),
+    /// Another generation may serve by now.
+    Replaced,
     TooMany,
 }
 
 impl From<TableError> for Missed {
     fn from(error: TableError) -> Self {
         Self::Table(error)
-    }
-}
-
-impl Missed {
-    pub(crate) fn into_error(self, model: &str) -> QueryError {
-        let model = model.to_owned();
-        match self {
-            Self::Table(error) => QueryError::of_table(&model, error),
-            Self::Behind(behind) => QueryError::Behind { model, behind },
-            Self::TooMany => QueryError::Unavailable {
-                model,
-                source: "too many queries wait for the read model to catch up".into(),
-            },
-        }
     }
 }
 
@@ -53,49 +59,47 @@ impl Waiting {
         }
     }
 
-    /// Selects rows as of these positions at least.
+    /// Selects rows as of the positions asked for; `behind` always says what is missing, for
+    /// whoever ends the wait.
     pub(crate) async fn select(
         &self,
-        open: &Open,
-        select: &Select,
-        at_least: &[Position],
-        settings: &Settings,
-        notice: Option<watch::Receiver<()>>,
+        question: &Question<'_>,
+        behind: &mut Vec<Behind>,
     ) -> Result<Selected, Missed> {
+        let Question { open, select, .. } = question;
         // Mostly it is there already, so the rows are read at once.
-        let selected = open.reader.select(select).await?;
-        if lacking(&selected.absorbed, at_least).is_empty() {
-            return Ok(selected);
+        let mut selected = open.reader.select(select).await?;
+        *behind = lacking(&selected.absorbed, &question.at_least);
+        if !behind.is_empty() {
+            let _place = self.places.try_acquire().map_err(|_| Missed::TooMany)?;
+            self.until(question, behind).await?;
+            selected = open.reader.select(select).await?;
         }
-        let _place = self.places.try_acquire().map_err(|_| Missed::TooMany)?;
-        self.until(open, at_least, settings, notice).await?;
-        Ok(open.reader.select(select).await?)
+        // A generation that was replaced goes on by itself and may come to be ahead of the one
+        // that replaced it: whoever saw such rows would see older ones next.
+        if question.is_replaced() {
+            return Err(Missed::Replaced);
+        }
+        Ok(selected)
     }
 
-    /// Waits until a generation has absorbed these positions.
-    async fn until(
-        &self,
-        open: &Open,
-        at_least: &[Position],
-        settings: &Settings,
-        mut notice: Option<watch::Receiver<()>>,
-    ) -> Result<(), Missed> {
-        let deadline = Instant::now() + settings.wait_max;
+    /// Waits until a generation has absorbed the positions asked for.
+    async fn until(&self, question: &Question<'_>, behind: &mut Vec<Behind>) -> Result<(), Missed> {
+        let mut notice = question.notice.subscribe(&question.open.model.name);
         loop {
             // First, so that a notice between the look and the wait is not missed.
             if let Some(notice) = &mut notice {
                 notice.mark_unchanged();
             }
-            let behind = lacking(&self.look(open).await?, at_least);
+            if question.is_replaced() {
+                return Err(Missed::Replaced);
+            }
+            *behind = lacking(&self.look(question.open).await?, &question.at_least);
             if behind.is_empty() {
                 return Ok(());
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(Missed::Behind(behind));
-            }
             // Woken by the projector where it lives in this process; else it is looked again.
-            let pause = tokio::time::sleep(left.min(settings.look_again));
+            let pause = tokio::time::sleep(question.look_again);
             match &mut notice {
                 Some(changed) => tokio::select! {
                     told = changed.changed() => if told.is_err() { notice = None },

@@ -30,8 +30,8 @@ pub(crate) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json
             LaneHealth::Stopped => missing.push(format!("lane {lane} has stopped")),
         }
     }
-    if let Some(projectors) = &admin.projectors
-        && let Err(troubles) = projectors.ready().await
+    if let Some(views) = &admin.views
+        && let Err(troubles) = views.projectors.ready().await
     {
         missing.extend(troubles);
     }

@@ -20,13 +20,18 @@ use futures::stream;
 use serde_json::{Value, json};
 
 use super::Admin;
+use crate::node::Views;
 
 /// When to try again what the stores could not do.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
 impl Admin {
     fn views(&self) -> Result<&Projectors, Problem> {
-        self.projectors.as_deref().ok_or_else(|| {
+        self.read_models().map(|views| &*views.projectors)
+    }
+
+    fn read_models(&self) -> Result<&Views, Problem> {
+        self.views.as_ref().ok_or_else(|| {
             Problem::new(
                 problem::UNAVAILABLE,
                 "this node's role has no read models; ask a `dev` node",
@@ -44,7 +49,10 @@ pub(crate) async fn replay(
     State(admin): State<Arc<Admin>>,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
-    let projectors = admin.views()?;
+    let Views {
+        projectors,
+        queries,
+    } = admin.read_models()?;
     let models = admin.definitions.load().map_err(|errors| {
         let lines: Vec<_> = errors.0.iter().map(ToString::to_string).collect();
         let detail = format!("the read models' files have {} errors", lines.len());
@@ -52,9 +60,13 @@ pub(crate) async fn replay(
     })?;
     if let Some(model) = models.into_iter().find(|model| *model.name == *name) {
         projectors
-            .replace_model(model)
+            .replace_model(model.clone())
             .await
             .map_err(|error| replaced(&error))?;
+        // Its queries may have changed and nothing else: then they are answered from now on.
+        queries
+            .replace_model(model)
+            .map_err(|error| Problem::new(problem::UNKNOWN_VIEW, error))?;
     }
     let progress = projectors
         .replay(&name)

@@ -160,7 +160,7 @@ async fn a_cursor_is_that_of_its_query_and_of_its_generation() {
 #[tokio::test]
 async fn what_is_not_there_yet_is_told_within_a_bound() {
     let _turn = alone().await;
-    let at_once = std::path::Path::new("1");
+    let at_once = std::path::Path::new("500");
     let site = Site::with(&[("FOLDLINE_QUERY__AT_LEAST_TIMEOUT_MS", at_once)]).await;
     let ask = |positions: &str| {
         site.get("/v1/views/products/search")
@@ -174,6 +174,13 @@ async fn what_is_not_there_yet_is_told_within_a_bound() {
         "{}",
         told.problem
     );
+    let unknown = "catalog/8@1";
+    let told = site
+        .refused("no such partition", ask(unknown), problem::MALFORMED_HEADER)
+        .await;
+    assert_eq!(told.problem["position"], unknown, "{}", told.problem);
+    let detail = told.problem["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("8 partitions"), "{detail}");
     let too_many = ["catalog/3@1"; 100].join(",");
     for malformed in [
         "catalog",

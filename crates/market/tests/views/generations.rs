@@ -150,6 +150,42 @@ async fn a_changed_definition_is_built_beside_the_old_one_and_can_be_left_again(
 }
 
 #[tokio::test]
+async fn queries_that_change_are_served_without_a_restart() {
+    let node = Node::start(Place::with_own_definitions()).await;
+    let seller = person(1);
+    let product = json!({ "product_id": thing(seller, 1), "name": "chair", "price_cents": 100 });
+    let at = node.command(seller, "catalog/list-product", product).await;
+    let (before, after) = (
+        format!("products/of?seller_id={seller}"),
+        format!("products/offered_by?seller_id={seller}"),
+    );
+    assert_eq!(node.rows(&before, &at).await.len(), 1);
+    let refused = node.ask(&after, &[]).await;
+    refused.assert_problem(404, "unknown-query");
+
+    let place = node.place();
+    place.redefine("products", "name   = \"of\"", "name   = \"offered_by\"");
+    node.replay("products");
+    assert_eq!(node.rows(&after, &at).await.len(), 1);
+    let refused = node.ask(&before, &[]).await;
+    let problem = refused.assert_problem(404, "unknown-query");
+    assert_eq!(problem["known"], json!(["search", "offered_by"]));
+
+    let counted = async |model, query, outcome| {
+        let labels = format!("{{model=\"{model}\",query=\"{query}\",outcome=\"{outcome}\"}}");
+        let counter = format!("foldline_queries_total{labels}");
+        node.metric(&counter).await.unwrap_or(0.0)
+    };
+    assert!(counted("products", "of", "answered").await >= 1.0);
+    assert!(counted("products", "offered_by", "answered").await >= 1.0);
+    assert_eq!(counted("unknown", "unknown", "malformed").await, 2.0);
+
+    // The file says it after a restart too.
+    let node = node.restart().await;
+    assert_eq!(node.rows(&after, &at).await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_read_model_is_added_by_a_file_alone() {
     let node = Node::start(Place::with_own_definitions()).await;
     let at = with_orders(&node, 1).await;
@@ -238,6 +274,10 @@ async fn serving_never_stops_while_generations_come_and_go() {
             orders
         });
     }
+    let watching = tokio::spawn({
+        let (node, stop) = (Arc::clone(&node), Arc::clone(&stop));
+        async move { never_sees_less(&node, &stop).await }
+    });
     // Tools block, so they have a thread of their own.
     let operator = Arc::clone(&node);
     let operated = tokio::task::spawn_blocking(move || {
@@ -258,9 +298,28 @@ async fn serving_never_stops_while_generations_come_and_go() {
         orders += done.expect("every buyer saw every order");
     }
     operated.expect("the operator had their way");
+    watching.await.expect("no answer was older than one before");
     assert!(orders >= BUYERS, "{orders}");
     node.tool(&["verify", "orders_by_user"]).well();
     node.tool(&["verify", "seller_sales"]).well();
+}
+
+/// Reads all the time: no answer is of an older state than the one before.
+async fn never_sees_less(node: &Node, stop: &AtomicBool) {
+    let mut seen = std::collections::BTreeMap::new();
+    while !stop.load(Ordering::Relaxed) {
+        let answer = node.ask("seller_sales/top?month=2000-01", &[]).await;
+        assert_eq!(answer.status, 200, "{answer:#?}");
+        for position in answer.header("foldline-position").split(", ") {
+            let Some((partition, sequence)) = position.split_once('@') else {
+                continue;
+            };
+            let sequence: u64 = sequence.parse().expect("a sequence");
+            let last = seen.insert(partition.to_owned(), sequence).unwrap_or(0);
+            assert!(sequence >= last, "{position} after {last}");
+        }
+    }
+    assert!(!seen.is_empty());
 }
 
 /// Places an order and sees it at once, in a row of the buyer's own and in a shared one.

@@ -155,6 +155,13 @@ async fn in_a_shared_model_one_user_is_held_back_alone_until_it_is_mended() {
         json!({ "users": 1, "since": [unfit] }),
         "and names nobody"
     );
+    // The event itself cannot come to show; whose a later position is nobody here can know.
+    let waits = async |at: &String| node.ask(&format!("{model}/all"), &[(AT_LEAST, at)]).await;
+    waits(unfit).await.assert_problem(409, "parked");
+    let later = waits(&positions[2]).await;
+    assert_eq!(later.status, 200, "{later:#?}");
+    assert_eq!(later.header("foldline-parked"), "1");
+    assert_eq!(later.body["parked"]["since"], json!([unfit]));
 
     let mended = "data.freight_cents > 1000000 ? 0 : data.freight_cents * data.freight_cents";
     node.place()

@@ -128,3 +128,40 @@ async fn what_is_for_staff_is_for_nobody_else() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_roles_query_is_for_whoever_has_the_role() {
+    use foldline_read_model::Access;
+    let mut list = std::sync::Arc::try_unwrap(kit::orders()).unwrap();
+    list.queries[1].access = Access::Role("warehouse".into());
+    let list = std::sync::Arc::new(list);
+    let bed = kit::bed(&[&list], Settings::default()).await;
+    let _table = kit::served(&bed, &list).await;
+    let ask = |caller| bed.ask_by(caller, "orders_by_user", "by_status", "status=placed");
+    for caller in [
+        Caller::user(ANN).with_role("warehouse"),
+        Caller::default().with_role("warehouse"),
+        Caller::default().with(Right::Staff),
+    ] {
+        ask(caller).await.unwrap();
+    }
+    for caller in [Caller::user(ANN), Caller::default().with_role("house")] {
+        let refused = ask(caller).await;
+        assert!(
+            matches!(refused, Err(QueryError::NotAllowed { .. })),
+            "{refused:?}"
+        );
+    }
+    let refused = ask(Caller::default()).await;
+    assert!(
+        matches!(refused, Err(QueryError::Unauthenticated { .. })),
+        "{refused:?}"
+    );
+    // An owner's query is for users, and a role is none.
+    let clerk = Caller::default().with_role("warehouse");
+    let refused = bed.ask_by(clerk, "orders_by_user", "mine", "").await;
+    assert!(
+        matches!(refused, Err(QueryError::NotAllowed { .. })),
+        "{refused:?}"
+    );
+}

@@ -163,3 +163,77 @@ async fn an_overview_has_every_generation() {
         "{refused:?}"
     );
 }
+
+#[tokio::test]
+async fn queries_that_change_are_answered_at_once_and_by_the_same_generation() {
+    let model = kit::sales();
+    let bed = kit::bed(&[&model], Settings::default()).await;
+    let mut table = kit::served(&bed, &model).await;
+    fill(&mut table, 2, 1).await;
+    assert_eq!(lines(&bed, "").await, [1, 1]);
+    let mut changed = Arc::try_unwrap(kit::sales()).unwrap();
+    changed.queries[1].name = "best".into();
+    bed.queries.replace_model(Arc::new(changed)).unwrap();
+    let best = bed.ask("seller_sales", "best", "month=2018-01").await;
+    assert_eq!(best.unwrap().generation, table.number);
+    let gone = bed.ask("seller_sales", "top", "month=2018-01").await;
+    let Err(QueryError::UnknownQuery { known, .. }) = gone else {
+        panic!("{gone:?}");
+    };
+    assert!(known.iter().any(|name| name == "best"), "{known:?}");
+    let unknown = bed.queries.replace_model(kit::things());
+    assert!(
+        matches!(unknown, Err(QueryError::UnknownModel { .. })),
+        "{unknown:?}"
+    );
+}
+
+/// The generation that was replaced goes on and comes to be ahead of the one that replaced it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_reads_all_the_time_never_sees_an_older_state() {
+    const SWITCHES: usize = 12;
+    let model = kit::sales();
+    let settings = Settings {
+        registry_age_max: Duration::from_secs(3600),
+        ..Settings::default()
+    };
+    let bed = kit::bed(&[&model], settings).await;
+    let mut serving = kit::served(&bed, &model).await;
+    fill(&mut serving, 1, 1).await;
+    let (done, readers) = (tokio::sync::watch::Sender::new(false), 4);
+    let mut reading = tokio::task::JoinSet::new();
+    for _ in 0..readers {
+        let (queries, done) = (Arc::clone(&bed.queries), done.subscribe());
+        reading.spawn(async move {
+            let (mut last, mut generations) = (0, std::collections::BTreeSet::new());
+            while !*done.borrow() {
+                let request = kit::request("seller_sales", "top", "month=2018-01");
+                let answer = queries.answer(request).await.unwrap();
+                let now = answer.positions[0].sequence.0;
+                assert!(now >= last, "{now} after {last}, {:?}", answer.generation);
+                last = now;
+                generations.insert(answer.generation);
+            }
+            generations.len()
+        });
+    }
+    let mut at = 1;
+    for _ in 0..SWITCHES {
+        let mut new = kit::table(&bed, &model).await;
+        fill(&mut new, at, 1).await;
+        // As a supervisor does: nothing is committed between the comparison and the notice.
+        bed.tables.switch("seller_sales", new.number).await.unwrap();
+        bed.notice.switched("seller_sales");
+        fill(&mut serving, 5, 1).await;
+        fill(&mut new, 2, 1).await;
+        bed.tables
+            .retire("seller_sales", serving.number)
+            .await
+            .unwrap();
+        (serving, at) = (new, at + 2);
+    }
+    done.send_replace(true);
+    while let Some(generations) = reading.join_next().await {
+        assert!(generations.unwrap() > SWITCHES / 3);
+    }
+}

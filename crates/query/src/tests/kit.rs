@@ -11,7 +11,7 @@ use foldline_tables::{
 };
 use uuid::Uuid;
 
-use crate::{AbsorbedNotice, Answer, Parts, Queries, QueryError, Request, Settings};
+use crate::{Answer, Notice, Parts, Queries, QueryError, Request, Settings};
 
 pub(super) const LOG: LogId = LogId(Uuid::nil());
 pub(super) const ANN: UserId = UserId(Uuid::from_u128(1));
@@ -25,28 +25,47 @@ pub(super) struct Bed {
     _dir: tempfile::TempDir,
     pub(super) tables: Arc<Sqlite>,
     pub(super) queries: Arc<Queries>,
-    pub(super) notice: AbsorbedNotice,
+    pub(super) notice: Notice,
 }
 
 pub(super) async fn bed(models: &[&Arc<Model>], settings: Settings) -> Bed {
     let dir = tempfile::tempdir().unwrap();
     let tables = Arc::new(Sqlite::open(dir.path()).await.unwrap());
-    let notice = AbsorbedNotice::new(models.iter().copied());
-    let contexts = vec!["orders".parse().unwrap()];
-    let queries = Queries::new(Parts {
-        tables: Arc::clone(&tables) as Arc<dyn Tables>,
-        models: models.iter().copied().cloned().collect(),
-        load: Arc::new(load),
-        notice: notice.clone(),
-        topology: Some(Topology::new(LOG, "market".parse().unwrap(), 8, contexts).unwrap()),
-        settings,
-    });
+    let store = Arc::clone(&tables) as Arc<dyn Tables>;
+    let (queries, notice) = queries_and_notice(store, models, settings);
     Bed {
         _dir: dir,
         tables,
         queries: Arc::new(queries),
         notice,
     }
+}
+
+/// A query side over any tables.
+pub(super) fn queries(
+    tables: Arc<dyn Tables>,
+    models: &[&Arc<Model>],
+    settings: Settings,
+) -> Queries {
+    queries_and_notice(tables, models, settings).0
+}
+
+fn queries_and_notice(
+    tables: Arc<dyn Tables>,
+    models: &[&Arc<Model>],
+    settings: Settings,
+) -> (Queries, Notice) {
+    let notice = Notice::new(models.iter().copied());
+    let contexts = vec!["orders".parse().unwrap()];
+    let queries = Queries::new(Parts {
+        tables,
+        models: models.iter().copied().cloned().collect(),
+        load: Arc::new(load),
+        notice: notice.clone(),
+        topology: Some(Topology::new(LOG, "market".parse().unwrap(), 8, contexts).unwrap()),
+        settings,
+    });
+    (queries, notice)
 }
 
 /// Older definitions are the same as today's, but for a query that was called `formerly`.

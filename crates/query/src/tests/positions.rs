@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use foldline_kernel::{Caller, Position, UserId};
-use foldline_read_model::Value;
+use foldline_kernel::{Caller, LogId, Position, UserId};
+use foldline_read_model::{Model, Value};
+use foldline_tables::{Generation, GenerationNumber, TableError, TableReader, TableWriter, Tables};
 
 use super::kit::{self, ANN, BOB, Bed, LONG, position, text, time, uuid};
 use crate::{Answer, QueryError, Request, Settings};
@@ -86,8 +87,8 @@ async fn a_notice_wakes_a_waiting_query() {
         table
             .put(2, [uuid(1), text("2018-01")], &[(2, Value::Bigint(1))])
             .await;
-        bed.notice.notify("seller_sales");
-        bed.notice.notify("another");
+        bed.notice.absorbed("seller_sales");
+        bed.notice.absorbed("another");
     }
     let answer = waiting.await.unwrap().unwrap();
     assert_eq!(kit::column(&answer, "lines"), [2]);
@@ -107,7 +108,7 @@ async fn without_a_notice_the_checkpoint_is_looked_at() {
 #[tokio::test]
 async fn what_cannot_be_absorbed_in_time_is_told_with_how_far_it_is_behind() {
     let model = kit::sales();
-    let bed = kit::bed(&[&model], settings(Duration::from_millis(20), NEVER)).await;
+    let bed = kit::bed(&[&model], settings(Duration::from_millis(500), NEVER)).await;
     let mut table = kit::served(&bed, &model).await;
     table.put(2, [uuid(1), text("2018-01")], &[]).await;
     let elsewhere: Position = "payments/2@99".parse().unwrap();
@@ -130,6 +131,81 @@ async fn what_cannot_be_absorbed_in_time_is_told_with_how_far_it_is_behind() {
     }
     // A context that does not feed the model is nothing to wait for.
     ask(&bed, &[elsewhere]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_position_of_a_partition_that_is_not_there_is_no_reason_to_wait() {
+    let model = kit::sales();
+    let bed = kit::bed(&[&model], settings(LONG, NEVER)).await;
+    let _table = kit::served(&bed, &model).await;
+    let elsewhere: Position = "payments/8@1".parse().unwrap();
+    for unknown in [position(8, 1), elsewhere] {
+        let refused = ask(&bed, &[position(0, 0), unknown.clone()]).await;
+        let Err(QueryError::UnknownPartition { position, lanes: 8 }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(position, unknown);
+    }
+}
+
+/// Tables whose registry does not answer.
+struct Stuck;
+
+#[async_trait::async_trait]
+impl Tables for Stuck {
+    async fn generations(&self, _: &str) -> Result<Vec<Generation>, TableError> {
+        std::future::pending().await
+    }
+    async fn create(&self, _: &Arc<Model>, _: LogId) -> Result<Generation, TableError> {
+        unreachable!("nobody creates here")
+    }
+    async fn switch(&self, _: &str, _: GenerationNumber) -> Result<(), TableError> {
+        unreachable!("nobody switches here")
+    }
+    async fn retire(&self, _: &str, _: GenerationNumber) -> Result<(), TableError> {
+        unreachable!("nobody retires here")
+    }
+    async fn writer(
+        &self,
+        _: &Arc<Model>,
+        _: GenerationNumber,
+    ) -> Result<Box<dyn TableWriter>, TableError> {
+        unreachable!("nobody writes here")
+    }
+    async fn reader(
+        &self,
+        _: &Arc<Model>,
+        _: GenerationNumber,
+    ) -> Result<Arc<dyn TableReader>, TableError> {
+        unreachable!("there is nothing to read")
+    }
+}
+
+#[tokio::test]
+async fn one_bound_holds_for_the_look_at_the_registry_too() {
+    let [short, shorter] = [60, 30].map(Duration::from_millis);
+    let settings = Settings {
+        read_max: short,
+        ..settings(shorter, NEVER)
+    };
+    let queries = kit::queries(Arc::new(Stuck), &[&kit::sales()], settings);
+    for (at_least, within) in [(vec![], short), (vec![position(0, 1)], shorter)] {
+        let request = kit::request("seller_sales", "top", "month=2018-01");
+        let begun = std::time::Instant::now();
+        let asked = queries.answer(Request {
+            at_least,
+            ..request
+        });
+        let refused = tokio::time::timeout(LONG, asked).await.unwrap();
+        let Err(QueryError::Unavailable { source, .. }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(begun.elapsed() >= within);
+        assert!(
+            source.to_string().contains(&format!("{within:?}")),
+            "{source}"
+        );
+    }
 }
 
 #[tokio::test]
