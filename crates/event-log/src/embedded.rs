@@ -46,7 +46,9 @@ use self::{
     tail::Tail,
     writer::EmbeddedWriter,
 };
-use crate::{EventLog, FollowError, Follower, From, Heads, LaneWriter, OpenWriterError};
+use crate::{
+    Announcement, EventLog, FollowError, Follower, From, Heads, LaneWriter, OpenWriterError,
+};
 
 pub use error::OpenError;
 
@@ -168,7 +170,12 @@ impl EventLog for Embedded {
         &self.shared.topology
     }
 
-    async fn open_writer(&self, lane: Lane) -> Result<Box<dyn LaneWriter>, OpenWriterError> {
+    /// There is no other node to announce anything to.
+    async fn open_writer(
+        &self,
+        lane: Lane,
+        _: Announcement,
+    ) -> Result<Box<dyn LaneWriter>, OpenWriterError> {
         let unavailable = |source| OpenWriterError::Unavailable { lane, source };
         if lane.0 >= self.shared.topology.lanes {
             let lanes = self.shared.topology.lanes;

@@ -25,7 +25,9 @@ pub use self::{
     gate::Gate,
 };
 use self::{follower::FaultyFollower, writer::FaultyWriter};
-use crate::{EventLog, FollowError, Follower, From, Heads, LaneWriter, OpenWriterError};
+use crate::{
+    Announcement, EventLog, FollowError, Follower, From, Heads, LaneWriter, OpenWriterError,
+};
 
 /// A log around another one, with faults.
 pub struct Faulty {
@@ -64,7 +66,11 @@ impl EventLog for Faulty {
         self.inner.topology()
     }
 
-    async fn open_writer(&self, lane: Lane) -> Result<Box<dyn LaneWriter>, OpenWriterError> {
+    async fn open_writer(
+        &self,
+        lane: Lane,
+        announcement: Announcement,
+    ) -> Result<Box<dyn LaneWriter>, OpenWriterError> {
         match self.faults.next_open(lane) {
             None => {}
             Some(OpenFault::Held(gate)) => gate.pass().await,
@@ -73,7 +79,7 @@ impl EventLog for Faulty {
                 return Err(OpenWriterError::Unavailable { lane, source });
             }
         }
-        let inner = self.inner.open_writer(lane).await?;
+        let inner = self.inner.open_writer(lane, announcement).await?;
         Ok(Box::new(FaultyWriter::new(inner, self.faults.clone())))
     }
 

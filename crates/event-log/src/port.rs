@@ -31,10 +31,17 @@ pub trait EventLog: Send + Sync + 'static {
     /// the returned writer are the end of the lane: whoever holds it may read up to there and
     /// then serve.
     ///
+    /// What it announces of itself MUST be there for other nodes before it returns, where the
+    /// log has any; an adapter of one process MAY ignore it.
+    ///
     /// # Errors
     /// [`OpenWriterError`]; a log that has contexts this binary lacks refuses to be opened at
     /// all, long before.
-    async fn open_writer(&self, lane: Lane) -> Result<Box<dyn LaneWriter>, OpenWriterError>;
+    async fn open_writer(
+        &self,
+        lane: Lane,
+        announcement: Announcement,
+    ) -> Result<Box<dyn LaneWriter>, OpenWriterError>;
 
     /// Follows one context's partition in position order.
     ///
@@ -56,6 +63,14 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// Returns the end of a lane as it stands now: everything up to there is durable.
     async fn heads(&self, lane: Lane) -> Result<Heads, FollowError>;
+}
+
+/// What a writer says of itself to other nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Announcement {
+    /// Where its node takes commands, such as `http://10.0.0.7:8080`; `None` where no other node
+    /// can reach it.
+    pub address: Option<String>,
 }
 
 /// The one writer of a lane, until it is replaced.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use foldline_event_log::{FollowError, From, LaneWriter, OpenWriterError};
+use foldline_event_log::{Announcement, FollowError, From, LaneWriter, OpenWriterError};
 use foldline_kernel::LaneSequence;
 
 use super::{LaneTask, STOPPING, Submission};
@@ -135,7 +135,7 @@ impl LaneTask {
     async fn open(&self, remembered_max: usize) -> Result<Opened, OpenError> {
         let writer = self
             .log
-            .open_writer(self.lane)
+            .open_writer(self.lane, Announcement::default())
             .await
             .map_err(|error| match error {
                 OpenWriterError::Unavailable { ref source, .. } => {

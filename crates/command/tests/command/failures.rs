@@ -4,7 +4,7 @@ use std::{pin::pin, time::Duration};
 
 use foldline_command::{Answer, CommandError, LaneHealth, Settings};
 use foldline_event_log::{
-    EventLog,
+    Announcement, EventLog,
     faulty::{AppendFault, Gate, Odds, OpenFault},
 };
 use foldline_kernel::Version;
@@ -185,7 +185,12 @@ async fn a_replaced_writer_answers_nothing_and_closes_its_lane() {
 #[tokio::test]
 async fn a_writer_that_somebody_else_has_replaced_refuses_nothing() {
     let world = World::new().await;
-    let mut other = world.ground.log.open_writer(LANE).await.expect("a writer");
+    let mut other = world
+        .ground
+        .log
+        .open_writer(LANE, Announcement::default())
+        .await
+        .expect("a writer");
     other.append(vec![]).await.expect("the lane is theirs");
     let key = "refused".parse().unwrap();
     let unknown = Err(CommandError::OutcomeUnknown { key });

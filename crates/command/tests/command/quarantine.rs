@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use foldline_command::{CommandError, LaneHealth, Settings};
-use foldline_event_log::EventLog;
+use foldline_event_log::{Announcement, EventLog};
 use foldline_kernel::{EventId, Sequence, UserId, Version};
 use foldline_schema::{CommandPart, NewEvent, command_hash};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -92,7 +92,11 @@ async fn what_cannot_be_read_from_the_log_quarantines_its_user_for_as_long_as_it
     let metrics = recorder.handle();
     let _recording = metrics::set_default_local_recorder(&recorder);
     let ground = Ground::new(1);
-    let mut writer = ground.log.open_writer(LANE).await.expect("a writer");
+    let mut writer = ground
+        .log
+        .open_writer(LANE, Announcement::default())
+        .await
+        .expect("a writer");
     let batch = vec![
         foreign(user(1), 1, "counter.added.v1", r#"{"by":1}"#),
         foreign(user(2), 1, "counter.added.v1", r#"{"by":"one"}"#),
@@ -127,7 +131,11 @@ async fn a_failed_append_does_not_count_a_quarantined_user_twice() {
     let metrics = recorder.handle();
     let _recording = metrics::set_default_local_recorder(&recorder);
     let ground = Ground::new(1);
-    let mut writer = ground.log.open_writer(LANE).await.expect("a writer");
+    let mut writer = ground
+        .log
+        .open_writer(LANE, Announcement::default())
+        .await
+        .expect("a writer");
     let batch = vec![foreign(user(2), 1, "counter.added.v1", "[]")];
     let appended = writer.append(batch).await.expect("the log takes it");
     assert_eq!(appended.sequences, [Sequence(1)]);

@@ -13,7 +13,7 @@ use super::{
     },
 };
 use crate::{
-    Corruption, EventLog, FollowError, Follower, From,
+    Announcement, Corruption, EventLog, FollowError, Follower, From,
     faulty::{AppendFault, Faulty, Gate},
 };
 
@@ -105,7 +105,10 @@ pub async fn every_follower_sees_the_same_events(harness: &dyn Harness) {
     let writing = {
         let log = Arc::clone(&log);
         tokio::spawn(async move {
-            let mut writer = log.open_writer(LANE).await.unwrap();
+            let mut writer = log
+                .open_writer(LANE, Announcement::default())
+                .await
+                .unwrap();
             for n in 0..200 {
                 let context = &contexts()[n % 3];
                 let names = (0..=n % 4).map(|m| format!("{n}-{m}"));
@@ -154,7 +157,10 @@ pub async fn nothing_is_seen_before_it_is_durable(harness: &dyn Harness) {
     let writing = {
         let log = Arc::clone(&log);
         tokio::spawn(async move {
-            let mut writer = log.open_writer(LANE).await.unwrap();
+            let mut writer = log
+                .open_writer(LANE, Announcement::default())
+                .await
+                .unwrap();
             for name in ["a", "b"] {
                 let batch = commands(log.topology(), LANE, &orders(), [name]);
                 writer.append(batch).await.unwrap();

@@ -9,7 +9,7 @@ use foldline_schema::{CommandPart, Event, NewEvent, command_hash};
 use uuid::Uuid;
 
 use super::Site;
-use crate::{EventLog, FollowError, Follower, From};
+use crate::{Announcement, EventLog, FollowError, Follower, From};
 
 /// How long anything may take before the law fails and says what it saw.
 const WAIT_MAX: Duration = Duration::from_secs(20);
@@ -105,7 +105,10 @@ fn user(topology: &Topology, lane: Lane) -> UserId {
 
 /// Appends to a lane by a writer of its own.
 pub(super) async fn append(log: &dyn EventLog, lane: Lane, batch: Vec<NewEvent>) {
-    let mut writer = log.open_writer(lane).await.expect("the lane opens");
+    let mut writer = log
+        .open_writer(lane, Announcement::default())
+        .await
+        .expect("the lane opens");
     writer.append(batch).await.expect("the log appends");
 }
 

@@ -7,6 +7,7 @@ use super::{
         read_context, read_lane,
     },
 };
+use crate::Announcement;
 
 /// Events, sequences and epochs outlive the process that wrote them.
 pub async fn what_was_appended_is_there_after_reopening(harness: &dyn Harness) {
@@ -14,7 +15,10 @@ pub async fn what_was_appended_is_there_after_reopening(harness: &dyn Harness) {
     let (topology, epoch) = {
         let log = opened(site.as_ref()).await;
         let topology = log.topology().clone();
-        let mut writer = log.open_writer(LANE).await.unwrap();
+        let mut writer = log
+            .open_writer(LANE, Announcement::default())
+            .await
+            .unwrap();
         let mut batch = commands(&topology, LANE, &orders(), ["a", "b"]);
         batch.extend(commands(&topology, LANE, &payments(), ["c"]));
         writer.append(batch).await.unwrap();
@@ -23,7 +27,10 @@ pub async fn what_was_appended_is_there_after_reopening(harness: &dyn Harness) {
     let log = opened(site.as_ref()).await;
     assert_eq!(*log.topology(), topology);
     assert_eq!(log.heads(LANE).await.unwrap().sequences, numbers([2, 1, 0]));
-    let mut writer = log.open_writer(LANE).await.unwrap();
+    let mut writer = log
+        .open_writer(LANE, Announcement::default())
+        .await
+        .unwrap();
     assert!(writer.epoch() > epoch, "an epoch is given out once");
     let appended = writer
         .append(commands(&topology, LANE, &orders(), ["d"]))
@@ -74,7 +81,10 @@ pub async fn a_new_context_starts_at_one(harness: &dyn Harness) {
     let mut expected = contexts();
     expected.push(new.clone());
     assert_eq!(log.topology().contexts, expected);
-    let mut writer = log.open_writer(LANE).await.unwrap();
+    let mut writer = log
+        .open_writer(LANE, Announcement::default())
+        .await
+        .unwrap();
     assert_eq!(writer.heads().sequences, numbers([1, 0, 0, 0]));
     let appended = writer
         .append(commands(log.topology(), LANE, &new, ["b"]))

@@ -14,7 +14,7 @@ use super::{
     Harness, Site,
     given::{LANE, contexts, event, lane_sequences, opened, within},
 };
-use crate::{EventLog, Follower, From};
+use crate::{Announcement, EventLog, Follower, From};
 
 /// How many random logs are tried; each is closed and opened again.
 const CASES: u32 = 12;
@@ -69,7 +69,10 @@ async fn try_plan(site: &dyn Site, plan: &Plan) {
 }
 
 async fn write(log: &dyn EventLog, plan: &Plan) {
-    let mut writer = log.open_writer(LANE).await.unwrap();
+    let mut writer = log
+        .open_writer(LANE, Announcement::default())
+        .await
+        .unwrap();
     for (n, commands) in plan.appends.iter().enumerate() {
         let mut batch = Vec::new();
         for (m, (context, of)) in commands.iter().enumerate() {

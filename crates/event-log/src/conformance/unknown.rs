@@ -9,7 +9,7 @@ use super::{
     given::{LANE, commands, contexts, ids, opened, orders, read_lane},
 };
 use crate::{
-    AppendError, EventLog,
+    Announcement, AppendError, EventLog,
     faulty::{AppendFault, Faulty, Odds},
 };
 
@@ -27,7 +27,10 @@ pub async fn an_unknown_outcome_is_settled_by_command_id(harness: &dyn Harness) 
             false,
         ),
     ] {
-        let mut writer = log.open_writer(LANE).await.unwrap();
+        let mut writer = log
+            .open_writer(LANE, Announcement::default())
+            .await
+            .unwrap();
         faults.on_append(LANE, fault);
         let batch = commands(log.topology(), LANE, &orders(), [name]);
         let error = writer.append(batch).await.unwrap_err();
@@ -43,7 +46,10 @@ pub async fn an_unknown_outcome_is_settled_by_command_id(harness: &dyn Harness) 
             again.is_err(),
             "a writer with an unknown outcome is not used again"
         );
-        let next = log.open_writer(LANE).await.unwrap();
+        let next = log
+            .open_writer(LANE, Announcement::default())
+            .await
+            .unwrap();
         let events = read_lane(&log, LANE).await;
         assert_eq!(events.len() as u64, next.heads().lane_sequence.0);
         assert_eq!(ids(&events).contains(&name), is_there, "{name}");
@@ -80,7 +86,10 @@ pub async fn random_faults_lose_and_double_nothing(harness: &dyn Harness) {
 /// Appends one command, repeating until it is known to be there.
 async fn append_once(log: &dyn EventLog, context: &Context, name: &str) {
     loop {
-        let mut writer = log.open_writer(LANE).await.unwrap();
+        let mut writer = log
+            .open_writer(LANE, Announcement::default())
+            .await
+            .unwrap();
         if ids(&read_lane(log, LANE).await).contains(&name) {
             return;
         }

@@ -11,14 +11,17 @@ use super::{
         opened, orders, payments, read_context, read_lane, sequences, within,
     },
 };
-use crate::{AppendError, EventLog, faulty::Gate};
+use crate::{Announcement, AppendError, EventLog, faulty::Gate};
 
 /// Sequences are gapless per partition and per lane, over several contexts and appends.
 pub async fn sequences_of_both_kinds_are_gapless_over_contexts(harness: &dyn Harness) {
     let site = harness.site();
     let log = opened(site.as_ref()).await;
     let topology = log.topology();
-    let mut writer = log.open_writer(LANE).await.unwrap();
+    let mut writer = log
+        .open_writer(LANE, Announcement::default())
+        .await
+        .unwrap();
     let mut first = commands(topology, LANE, &orders(), ["a", "b"]);
     first.extend(commands(topology, LANE, &payments(), ["c"]));
     first.extend(commands(topology, LANE, &orders(), ["d"]));
@@ -46,7 +49,10 @@ pub async fn a_batch_is_all_or_nothing_over_contexts(harness: &dyn Harness) {
     let site = harness.site();
     let log = opened(site.as_ref()).await;
     let topology = log.topology();
-    let mut writer = log.open_writer(LANE).await.unwrap();
+    let mut writer = log
+        .open_writer(LANE, Announcement::default())
+        .await
+        .unwrap();
     let unknown = event(topology, LANE, &context("unheard-of"), "b", (1, 1));
     let elsewhere = event(topology, OTHER_LANE, &orders(), "b", (1, 1));
     let torn = event(topology, LANE, &orders(), "b", (1, 2));
@@ -72,7 +78,10 @@ pub async fn a_batch_is_all_or_nothing_over_contexts(harness: &dyn Harness) {
 pub async fn an_empty_batch_takes_no_sequence(harness: &dyn Harness) {
     let site = harness.site();
     let log = opened(site.as_ref()).await;
-    let mut writer = log.open_writer(LANE).await.unwrap();
+    let mut writer = log
+        .open_writer(LANE, Announcement::default())
+        .await
+        .unwrap();
     writer
         .append(commands(log.topology(), LANE, &orders(), ["a"]))
         .await
@@ -85,7 +94,10 @@ pub async fn an_empty_batch_takes_no_sequence(harness: &dyn Harness) {
         .await;
     assert_eq!(appended.unwrap().lane_sequence, at(2));
 
-    let _newer = log.open_writer(LANE).await.unwrap();
+    let _newer = log
+        .open_writer(LANE, Announcement::default())
+        .await
+        .unwrap();
     let refused = writer.append(vec![]).await.unwrap_err();
     assert!(matches!(refused, AppendError::Fenced { .. }), "{refused:?}");
 }
@@ -100,7 +112,10 @@ pub async fn lanes_do_not_wait_for_each_other(harness: &dyn Harness) {
         .map(|&lane| {
             let log = Arc::clone(&log);
             tokio::spawn(async move {
-                let mut writer = log.open_writer(lane).await.unwrap();
+                let mut writer = log
+                    .open_writer(lane, Announcement::default())
+                    .await
+                    .unwrap();
                 for n in 0..50 {
                     let batch = commands(log.topology(), lane, &orders(), [format!("{lane}-{n}")]);
                     writer.append(batch).await.unwrap();
@@ -121,11 +136,17 @@ pub async fn lanes_do_not_wait_for_each_other(harness: &dyn Harness) {
 pub async fn a_replaced_writer_is_fenced_and_leaves_nothing(harness: &dyn Harness) {
     let site = harness.site();
     let log = opened(site.as_ref()).await;
-    let mut old = log.open_writer(LANE).await.unwrap();
+    let mut old = log
+        .open_writer(LANE, Announcement::default())
+        .await
+        .unwrap();
     old.append(commands(log.topology(), LANE, &orders(), ["a"]))
         .await
         .unwrap();
-    let mut new = log.open_writer(LANE).await.unwrap();
+    let mut new = log
+        .open_writer(LANE, Announcement::default())
+        .await
+        .unwrap();
     assert!(new.epoch() > old.epoch());
     assert_eq!(new.heads(), old.heads());
 
@@ -141,7 +162,10 @@ pub async fn a_replaced_writer_is_fenced_and_leaves_nothing(harness: &dyn Harnes
     let events = read_lane(log.as_ref(), LANE).await;
     assert_eq!(ids(&events), ["a", "b"]);
     assert_eq!(events[1].epoch, new.epoch());
-    let other = log.open_writer(OTHER_LANE).await.unwrap();
+    let other = log
+        .open_writer(OTHER_LANE, Announcement::default())
+        .await
+        .unwrap();
     assert_eq!(
         other.heads().lane_sequence,
         at(0),
@@ -159,7 +183,10 @@ pub async fn an_append_in_flight_is_before_the_new_writer_or_never(harness: &dyn
         tokio::spawn(async move { append_until_fenced(log.as_ref(), &started).await })
     };
     started.arrived().await;
-    let mut new = log.open_writer(LANE).await.unwrap();
+    let mut new = log
+        .open_writer(LANE, Announcement::default())
+        .await
+        .unwrap();
     let taken_over = new.heads().lane_sequence;
     let acknowledged = within("the fencing of the old writer", old).await.unwrap();
     assert_eq!(
@@ -181,7 +208,10 @@ pub async fn an_append_in_flight_is_before_the_new_writer_or_never(harness: &dyn
 
 /// Appends one event after another and returns how many were acknowledged.
 async fn append_until_fenced(log: &dyn EventLog, started: &Gate) -> u64 {
-    let mut writer = log.open_writer(LANE).await.unwrap();
+    let mut writer = log
+        .open_writer(LANE, Announcement::default())
+        .await
+        .unwrap();
     for n in 0.. {
         if n == 20 {
             started.open();
@@ -202,7 +232,10 @@ pub async fn an_append_that_was_given_up_is_whole_or_absent(harness: &dyn Harnes
     let site = harness.site();
     let log = opened(site.as_ref()).await;
     for n in 0..20 {
-        let mut writer = log.open_writer(LANE).await.unwrap();
+        let mut writer = log
+            .open_writer(LANE, Announcement::default())
+            .await
+            .unwrap();
         let before = writer.heads().lane_sequence.0;
         let mut batch = commands(log.topology(), LANE, &orders(), [format!("{n}-a")]);
         batch.extend(commands(
@@ -216,7 +249,10 @@ pub async fn an_append_that_was_given_up_is_whole_or_absent(harness: &dyn Harnes
             _ = writer.append(batch) => {}
             () = std::future::ready(()) => {}
         }
-        let next = log.open_writer(LANE).await.unwrap();
+        let next = log
+            .open_writer(LANE, Announcement::default())
+            .await
+            .unwrap();
         let appended = next.heads().lane_sequence.0 - before;
         assert!(appended == 0 || appended == 2, "{appended} of 2 events");
     }

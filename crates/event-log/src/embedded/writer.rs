@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use foldline_kernel::{Epoch, Lane};
-use foldline_schema::{NewEvent, Stamp, encode};
+use foldline_schema::{Event, NewEvent};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
@@ -17,7 +17,7 @@ use super::{
     record::{self, LaneState},
     shared::Shared,
 };
-use crate::{AppendError, Appended, Heads, LaneWriter, Source, continuity::Parts};
+use crate::{AppendError, Appended, Heads, LaneWriter, Source, batch};
 
 pub(crate) struct EmbeddedWriter {
     shared: Arc<Shared>,
@@ -55,51 +55,31 @@ impl EmbeddedWriter {
 
     /// Gives every event of a batch its place and its bytes.
     fn place(&self, batch: Vec<NewEvent>) -> Result<(Append, Appended, Outcome), Source> {
+        let topology = &self.shared.topology;
+        let placed = batch::place(topology, self.lane, self.epoch, self.heads.clone(), batch)?;
         let (answer, outcome) = oneshot::channel();
         let mut append = Append {
             lane: self.lane,
             epoch: self.epoch,
-            records: Vec::with_capacity(batch.len()),
+            records: Vec::with_capacity(placed.events.len()),
             bytes: 0,
-            events: Vec::with_capacity(batch.len()),
-            heads: self.heads.clone(),
+            events: Vec::with_capacity(placed.events.len()),
+            heads: placed.heads,
             answer,
         };
-        let mut appended = Appended::default();
-        let mut parts = Parts::default();
-        for new in batch {
-            let context = self.shared.context(&new.context)?;
-            if self.shared.topology.lane_of(new.subject) != self.lane {
-                return Err(format!("user {} belongs to another lane", new.subject).into());
-            }
-            parts.admit(&new.command_id, new.command_part, true)?;
-            append.place(context, self.shared.topology.name.clone(), new);
-            appended.sequences.push(append.heads.sequences[context]);
+        for (context, event) in placed.events {
+            append.add(context, event);
         }
-        parts.at_end()?;
-        appended.lane_sequence = append.heads.lane_sequence;
-        Ok((append, appended, outcome))
+        Ok((append, placed.appended, outcome))
     }
 }
 
 type Outcome = oneshot::Receiver<Result<(), AppendError>>;
 
 impl Append {
-    fn place(&mut self, context: usize, log_name: foldline_kernel::Context, new: NewEvent) {
-        let (lane_sequence, sequence) = (
-            self.heads.lane_sequence.next(),
-            self.heads.sequences[context].next(),
-        );
-        self.heads.lane_sequence = lane_sequence;
-        self.heads.sequences[context] = sequence;
-        let stamp = Stamp {
-            sequence,
-            lane_sequence,
-            epoch: self.epoch,
-        };
-        let event = encode(&log_name, new, stamp);
-        let key = record::key(self.lane, lane_sequence);
-        let record = record::encode(&key, context, sequence, &event.record);
+    fn add(&mut self, context: usize, event: Event) {
+        let key = record::key(self.lane, event.lane_sequence);
+        let record = record::encode(&key, context, event.sequence, &event.record);
         self.bytes += record.len();
         self.records.push((key.into(), record.into()));
         self.events.push((context, Arc::new(event)));

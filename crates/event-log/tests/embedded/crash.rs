@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, mpsc};
 
 use foldline_event_log::{
-    AppendError, Embedded, EventLog, From, Snapshot, SnapshotStore, conformance::commands,
+    Announcement, AppendError, Embedded, EventLog, From, Snapshot, SnapshotStore,
+    conformance::commands,
 };
 use foldline_kernel::{LaneSequence, UserId};
 use tempfile::TempDir;
@@ -38,7 +39,10 @@ async fn crashes_at(point: &str, left: &[&str]) {
 async fn a_child_crashes() {
     let Some(dir) = child::dir() else { return };
     let log = open(&dir, &["orders"]).unwrap();
-    let mut writer = log.open_writer(LANE).await.unwrap();
+    let mut writer = log
+        .open_writer(LANE, Announcement::default())
+        .await
+        .unwrap();
     for name in ["a", "b"] {
         let batch = commands(log.topology(), LANE, &orders(), [name]);
         writer.append(batch).await.unwrap();
@@ -116,13 +120,20 @@ async fn a_child_cannot_write() {
         reason.contains("closed for writing: a write failed"),
         "{reason}"
     );
-    assert!(log.open_writer(LANE).await.is_err());
+    assert!(
+        log.open_writer(LANE, Announcement::default())
+            .await
+            .is_err()
+    );
     let mut other = log.follow_lane(LANE, From::Beginning).await.unwrap();
     assert!(other.next_batch(1).await.is_ok(), "reading goes on");
 }
 
 async fn append_until_failure(log: &Embedded) -> AppendError {
-    let mut writer = log.open_writer(LANE).await.unwrap();
+    let mut writer = log
+        .open_writer(LANE, Announcement::default())
+        .await
+        .unwrap();
     for n in 0.. {
         let batch = commands(log.topology(), LANE, &orders(), [n.to_string()]);
         match writer.append(batch).await {
@@ -147,7 +158,10 @@ fn nothing_is_visible_before_the_sync() {
 async fn a_child_holds_its_commit() {
     let Some(dir) = child::dir() else { return };
     let log = Arc::new(open(&dir, &["orders"]).unwrap());
-    let mut writer = log.open_writer(LANE).await.unwrap();
+    let mut writer = log
+        .open_writer(LANE, Announcement::default())
+        .await
+        .unwrap();
     let mut follower = log.follow_lane(LANE, From::Beginning).await.unwrap();
     let (arrive, arrived) = mpsc::channel();
     let (go, wait) = mpsc::channel();

@@ -5,7 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use foldline_event_log::{Corruption, EventLog, FollowError, From, Place, embedded::OpenError};
+use foldline_event_log::{
+    Announcement, Corruption, EventLog, FollowError, From, Place, embedded::OpenError,
+};
 use foldline_kernel::LaneSequence;
 use tempfile::TempDir;
 
@@ -94,7 +96,11 @@ async fn heads_that_lag_behind_are_no_alarm() {
     fs::copy(dir.path().join("heads.old"), dir.path().join("heads")).unwrap();
     let log = open(dir.path(), &["orders"]).unwrap();
     assert_eq!(names(&log).await, ["a", "b", "c"]);
-    let epoch = log.open_writer(LANE).await.unwrap().epoch();
+    let epoch = log
+        .open_writer(LANE, Announcement::default())
+        .await
+        .unwrap()
+        .epoch();
     assert_eq!(epoch.0, 2);
 }
 

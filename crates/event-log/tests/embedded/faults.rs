@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use foldline_event_log::{
-    EventLog, From,
+    Announcement, EventLog, From,
     faulty::{AppendFault, EventFault, Faulty, OpenFault},
 };
 use foldline_kernel::LaneSequence;
@@ -50,8 +50,15 @@ async fn planned_faults_are_met_in_turn_and_counted() {
     faults.on_open_writer(LANE, OpenFault::Unavailable);
     faults.on_append(LANE, AppendFault::Full);
     assert_eq!(faults.waiting(), 2);
-    assert!(log.open_writer(LANE).await.is_err());
-    let mut writer = log.open_writer(LANE).await.unwrap();
+    assert!(
+        log.open_writer(LANE, Announcement::default())
+            .await
+            .is_err()
+    );
+    let mut writer = log
+        .open_writer(LANE, Announcement::default())
+        .await
+        .unwrap();
     assert!(writer.append(vec![]).await.is_err());
     // A full log is no reason to give the writer up.
     assert!(writer.append(vec![]).await.is_ok());

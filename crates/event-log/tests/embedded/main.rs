@@ -15,7 +15,7 @@ mod snapshots;
 use std::{path::Path, sync::Arc};
 
 use foldline_event_log::{
-    Embedded, EventLog, From,
+    Announcement, Embedded, EventLog, From,
     conformance::{LANES, commands},
     embedded::{OpenError, Settings},
 };
@@ -43,7 +43,10 @@ fn settings(contexts: &[&str]) -> Settings {
 
 /// Appends one event per name, each in an append of its own.
 async fn append(log: &Embedded, names: &[&str]) {
-    let mut writer = log.open_writer(LANE).await.unwrap();
+    let mut writer = log
+        .open_writer(LANE, Announcement::default())
+        .await
+        .unwrap();
     for name in names {
         let batch = commands(log.topology(), LANE, &orders(), [name]);
         writer.append(batch).await.unwrap();

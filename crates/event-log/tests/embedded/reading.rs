@@ -1,6 +1,6 @@
 //! Reading a log that is larger than one chunk, one stretch and what is kept in memory.
 
-use foldline_event_log::{Embedded, EventLog, From, conformance::commands};
+use foldline_event_log::{Announcement, Embedded, EventLog, From, conformance::commands};
 use foldline_kernel::{Context, LaneSequence, Sequence};
 use tempfile::TempDir;
 
@@ -15,7 +15,10 @@ fn sparse() -> Context {
 }
 
 async fn fill(log: &Embedded) {
-    let mut writer = log.open_writer(LANE).await.unwrap();
+    let mut writer = log
+        .open_writer(LANE, Announcement::default())
+        .await
+        .unwrap();
     for n in (1..=EVENTS).step_by(EVERY as usize) {
         let rest = (n + 1..n + EVERY).map(|n| n.to_string());
         let mut batch = commands(log.topology(), LANE, &sparse(), [n.to_string()]);

@@ -7,7 +7,7 @@ use foldline::{
     problem::{self, Code},
     schema::{CommandPart, NewEvent, command_hash},
 };
-use foldline_event_log::{Embedded, EventLog, embedded};
+use foldline_event_log::{Announcement, Embedded, EventLog, embedded};
 use futures::future::join_all;
 use serde_json::Value;
 
@@ -105,7 +105,7 @@ async fn write_unreadable(data: &Path) {
         "accounts".parse().expect("a name"),
     );
     let lane = log.topology().lane_of(user);
-    let mut writer = log.open_writer(lane).await.expect("the lane opens");
+    let mut writer = log.open_writer(lane, Announcement::default()).await.expect("the lane opens");
     let event = NewEvent {
         id: EventId(uuid::Uuid::now_v7()),
         type_name: "account.registered.v1".into(),

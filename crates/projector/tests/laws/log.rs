@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use foldline_event_log::{
+use foldline_event_log::{Announcement, 
     Corruption, EventLog, FollowError, Follower, From, Heads, LaneWriter, OpenWriterError, Place,
 };
 use foldline_kernel::{
@@ -143,7 +143,11 @@ impl EventLog for MemoryLog {
         &self.topology
     }
 
-    async fn open_writer(&self, lane: Lane) -> Result<Box<dyn LaneWriter>, OpenWriterError> {
+    async fn open_writer(
+        &self,
+        lane: Lane,
+        _: Announcement,
+    ) -> Result<Box<dyn LaneWriter>, OpenWriterError> {
         let source = "events are put into this log from outside".into();
         Err(OpenWriterError::Unavailable { lane, source })
     }

@@ -19,7 +19,7 @@ use axum::{
     routing::{get, post},
 };
 use clap::Parser;
-use foldline_event_log::{Embedded, EventLog, embedded::Settings};
+use foldline_event_log::{Announcement, Embedded, EventLog, embedded::Settings};
 use foldline_kernel::{Topology, UserId};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -77,7 +77,9 @@ async fn open(arguments: &Arguments) -> Result<Lanes> {
     let log = Embedded::open(&arguments.data.join("log"), settings)?;
     let mut queues = Vec::new();
     for lane in log.topology().all_lanes() {
-        queues.push(LaneQueue::serve(log.open_writer(lane).await?)?);
+        queues.push(LaneQueue::serve(
+            log.open_writer(lane, Announcement::default()).await?,
+        )?);
     }
     Ok(Lanes {
         topology: log.topology().clone(),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
-use foldline_event_log::{Embedded, EventLog, LaneWriter, embedded::Settings};
+use foldline_event_log::{Announcement, Embedded, EventLog, LaneWriter, embedded::Settings};
 use foldline_kernel::{CommandId, EventId, Version};
 use foldline_schema::{CommandPart, NewEvent, StoredEvents, command_hash};
 
@@ -64,7 +64,10 @@ async fn count(log: &Embedded) -> Result<u64> {
 async fn append(log: &Embedded, events: u64) -> Result<()> {
     let mut writers: Vec<(Box<dyn LaneWriter>, Vec<NewEvent>)> = Vec::new();
     for lane in log.topology().all_lanes() {
-        writers.push((log.open_writer(lane).await?, Vec::new()));
+        writers.push((
+            log.open_writer(lane, Announcement::default()).await?,
+            Vec::new(),
+        ));
     }
     let mut versions = Versions::default();
     for (number, happening) in (0..events).zip(history::history(events)) {
