@@ -33,7 +33,7 @@ pub use commands::{
 };
 pub use problem::Problem;
 pub use queries::{FOLDLINE_AT_LEAST, FOLDLINE_PARKED};
-pub use serve::{CONNECTIONS_MAX, serve};
+pub use serve::{Bounds, serve, serve_within};
 
 /// The routes of the command side.
 pub fn command_routes(side: Arc<CommandSide>) -> Router {

@@ -10,12 +10,31 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_io_timeout::TimeoutWriter;
 use tokio_util::sync::CancellationToken;
 
-/// The most connections at a time; further ones wait in the listener's backlog.
-pub const CONNECTIONS_MAX: usize = 4096;
-/// How long a client may take to send the head of a request.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The bounds of a server's connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The most connections at a time; further ones wait in the listener's backlog.
+    pub connections_max: usize,
+    /// How long a client may take to send the head of a request, counted from when it connects or
+    /// from the end of the answer before: an idle connection is closed after as long.
+    pub header_timeout: Duration,
+    /// How long a client may take none of an answer; then its connection is closed.
+    pub write_timeout: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            connections_max: 4096,
+            header_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
 /// How long open requests may take after the node was told to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long to wait after the listener failed (too many open files) before it is tried again.
@@ -23,11 +42,21 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until told to stop, then lets open requests end.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    serve_within(Bounds::default(), listener, router, stop).await;
+}
+
+/// The same within other bounds than the usual ones.
+pub async fn serve_within(
+    bounds: Bounds,
+    listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+) {
+    let connections = Arc::new(Semaphore::new(bounds.connections_max));
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT);
+        .header_read_timeout(bounds.header_timeout);
     loop {
         let permit = tokio::select! {
             permit = connections.clone().acquire_owned() => permit,
@@ -47,8 +76,11 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         };
         // Answers are small and complete: waiting to fill a segment would only delay them.
         let _ = stream.set_nodelay(true);
+        // A client that stops reading would keep its connection, and what it was to be told.
+        let mut stream = TimeoutWriter::new(stream);
+        stream.set_timeout(Some(bounds.write_timeout));
         let service = TowerToHyperService::new(router.clone());
-        let connection = http.serve_connection(TokioIo::new(stream), service);
+        let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             // A connection that breaks concerns its client alone.
@@ -64,3 +96,6 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         tracing::warn!("requests were still open when the node stopped");
     }
 }
+
+#[cfg(test)]
+mod tests;
