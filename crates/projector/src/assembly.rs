@@ -1,18 +1,22 @@
 //! Puts chunks of several lanes together to what one commit writes.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, hash::BuildHasher};
 
 use foldline_kernel::{Checkpoint, Lane, LaneSequence};
-use foldline_read_model::{Change, Model, Overflow, RowKey};
+use foldline_read_model::{Change, Model, Overflow, RowKey, Value};
 use foldline_tables::{Batch, Parked};
-use rustc_hash::FxHashMap;
+use hashbrown::{HashTable, hash_table::Entry};
+use rustc_hash::FxBuildHasher;
 
 use crate::chunk::{Blame, Chunk};
 
 /// A batch that is still growing: one change per row.
 #[derive(Debug, Default)]
 pub(crate) struct Assembly {
-    rows: FxHashMap<RowKey, Change>,
+    /// In the order in which they came; they are large, so a map of their places grows beside
+    /// them, and the memory that one batch needed serves the next but one.
+    rows: Vec<(RowKey, Change)>,
+    places: HashTable<usize>,
     checkpoints: BTreeMap<Lane, Checkpoint>,
     parked: Vec<Parked>,
     chunks: usize,
@@ -35,10 +39,20 @@ pub(crate) struct Sealed {
 pub(crate) struct Limits {
     pub(crate) chunks: usize,
     pub(crate) events: usize,
+    /// What the rows hold, roughly counted.
     pub(crate) bytes: usize,
 }
 
 impl Assembly {
+    /// Begins a batch in memory that another one needed.
+    pub(crate) fn within(mut spare: Vec<(RowKey, Change)>) -> Self {
+        spare.clear();
+        Self {
+            rows: spare,
+            ..Self::default()
+        }
+    }
+
     /// Takes the next chunk of a lane.
     ///
     /// # Errors
@@ -52,13 +66,19 @@ impl Assembly {
         self.checkpoints
             .insert(chunk.checkpoint.lane, chunk.checkpoint);
         for (key, change) in chunk.changes {
-            match self.rows.entry(key) {
-                std::collections::hash_map::Entry::Vacant(row) => {
-                    row.insert(change);
+            let hash = |key: &RowKey| FxBuildHasher.hash_one(key);
+            let rows = &mut self.rows;
+            let place = self.places.entry(
+                hash(&key),
+                |place| rows[*place].0 == key,
+                |place| hash(&rows[*place].0),
+            );
+            match place {
+                Entry::Vacant(place) => {
+                    place.insert(rows.len());
+                    rows.push((key, change));
                 }
-                std::collections::hash_map::Entry::Occupied(mut row) => {
-                    row.get_mut().then(model, change)?;
-                }
+                Entry::Occupied(place) => rows[*place.get()].1.then(model, change)?,
             }
         }
         Ok(())
@@ -69,7 +89,8 @@ impl Assembly {
     }
 
     pub(crate) fn is_full(&self, limits: Limits) -> bool {
-        self.chunks >= limits.chunks || self.events >= limits.events || self.bytes >= limits.bytes
+        let bytes = self.bytes + self.rows.len() * size_of::<(RowKey, Change)>();
+        self.chunks >= limits.chunks || self.events >= limits.events || bytes >= limits.bytes
     }
 
     pub(crate) fn events(&self) -> usize {
@@ -81,22 +102,31 @@ impl Assembly {
     }
 
     /// Ends the batch, given the places that this writer last saw.
-    pub(crate) fn seal(self, seen: &BTreeMap<Lane, LaneSequence>) -> Sealed {
+    pub(crate) fn seal(mut self, seen: &BTreeMap<Lane, LaneSequence>) -> Sealed {
         let fenced = |checkpoint: Checkpoint| {
             let seen = seen.get(&checkpoint.lane).copied().unwrap_or_default();
             (seen, checkpoint)
         };
-        let mut rows: Vec<_> = self.rows.into_iter().collect();
-        // Neighbours in the store lie on one page.
-        rows.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        sort(&mut self.rows);
         Sealed {
             batch: Batch {
                 checkpoints: self.checkpoints.into_values().map(fenced).collect(),
-                rows,
+                rows: self.rows,
                 parked: self.parked,
             },
             events: self.events,
             sole: self.sole,
         }
+    }
+}
+
+/// Sorts rows by their keys, since neighbours in the store lie on one page. Rows are large, so
+/// numbers are sorted and each row is moved once; the few that a number does not tell apart are
+/// sorted afterwards.
+fn sort(rows: &mut [(RowKey, Change)]) {
+    let prefix = |(key, _): &(RowKey, Change)| key.first().map_or(0, Value::sort_prefix);
+    rows.sort_by_cached_key(prefix);
+    for same in rows.chunk_by_mut(|one, next| prefix(one) == prefix(next)) {
+        same.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     }
 }

@@ -1,9 +1,6 @@
 //! What a stretch of one lane does to the rows of a model.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use foldline_kernel::{Checkpoint, Lane, LaneSequence, Position, UserId};
 use foldline_read_model::{Change, FoldError, Model, RowKey};
@@ -13,7 +10,7 @@ use foldline_tables::Parked;
 /// Some events of one lane, folded one by one, in order.
 #[derive(Debug)]
 pub(crate) struct Chunk {
-    /// The place after the last event.
+    /// The place after the last event; who fills the chunk moves it, once.
     pub(crate) checkpoint: Checkpoint,
     /// What the events do, in their order; a row may come several times.
     pub(crate) changes: Vec<(RowKey, Change)>,
@@ -21,7 +18,7 @@ pub(crate) struct Chunk {
     pub(crate) parked: Vec<Parked>,
     /// How many events the lane moved on by, those that do nothing included.
     pub(crate) events: usize,
-    /// How large their records are.
+    /// How large their data are: more text than that no row gets from them.
     pub(crate) bytes: usize,
     /// Of a chunk of one event: whom a failed commit blames.
     pub(crate) sole: Option<Blame>,
@@ -61,11 +58,11 @@ impl Blame {
 }
 
 impl Chunk {
-    /// Begins at a place.
-    pub(crate) fn after(checkpoint: Checkpoint) -> Self {
+    /// Begins at a place, with room for about so many changes.
+    pub(crate) fn after(checkpoint: Checkpoint, changes: usize) -> Self {
         Self {
             checkpoint,
-            changes: Vec::new(),
+            changes: Vec::with_capacity(changes),
             parked: Vec::new(),
             events: 0,
             bytes: 0,
@@ -73,23 +70,15 @@ impl Chunk {
         }
     }
 
-    /// Takes the next event; what it does is known already.
-    pub(crate) fn takes(&mut self, event: &Event, done: Vec<(RowKey, Change)>) {
-        self.passes(event);
-        self.changes.extend(done);
-    }
-
-    /// Moves on past an event that does nothing.
+    /// Moves on past an event; what it does, if anything, is among the changes.
     pub(crate) fn passes(&mut self, event: &Event) {
         self.events += 1;
-        self.bytes += event.record.len();
+        self.bytes += event.data.len();
         self.sole = (self.events == 1).then(|| Blame::of(event, self.checkpoint.lane));
-        self.checkpoint
-            .advance(&event.context, event.sequence, event.lane_sequence);
     }
 }
 
-/// Folds one event.
+/// Folds one event; where that fails, `done` is as it was.
 ///
 /// A panic comes from an upcast of the application; it is the fault of the event's data as any
 /// other failure of it is, and concerns its user alone.
@@ -99,15 +88,15 @@ impl Chunk {
 pub(crate) fn fold(
     model: &Model,
     catalog: &Catalog,
-    event: &Arc<Event>,
-) -> Result<Vec<(RowKey, Change)>, FoldError> {
-    // At the tail several read models share an event; a rebuild reads each for itself alone.
-    let fold = match Arc::strong_count(event) {
-        1 => Model::fold_alone,
-        _ => Model::fold,
-    };
-    catch_unwind(AssertUnwindSafe(|| fold(model, catalog, event)))
-        .unwrap_or_else(|_| Err(FoldError::Unfit("the event's upcast panicked".into())))
+    event: &Event,
+    done: &mut Vec<(RowKey, Change)>,
+) -> Result<(), FoldError> {
+    let before = done.len();
+    let fold = || model.fold_into(catalog, event, done);
+    catch_unwind(AssertUnwindSafe(fold)).unwrap_or_else(|_| {
+        done.truncate(before);
+        Err(FoldError::Unfit("the event's upcast panicked".into()))
+    })
 }
 
 /// Says why a model stops at a type.

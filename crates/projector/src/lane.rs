@@ -111,15 +111,20 @@ impl LaneReader {
                 Heard::Events(events) => events,
                 Heard::Nothing(at) => {
                     self.at = at;
-                    self.pass_on(Chunk::after(self.at.clone())).await?;
+                    self.pass_on(Chunk::after(self.at.clone(), 0)).await?;
                     continue;
                 }
             };
-            let mut chunk = Chunk::after(self.at.clone());
+            let mut chunk = Chunk::after(self.at.clone(), events.len());
             let ended = self.fill(&mut chunk, &events, source.checkpoint()).await;
             if ended.is_ok() {
                 // It also knows the adapter's own cursor.
-                chunk.checkpoint = source.checkpoint().clone();
+                chunk.checkpoint.clone_from(source.checkpoint());
+            } else {
+                for event in events.iter().take(chunk.events) {
+                    let at = &mut chunk.checkpoint;
+                    at.advance(&event.context, event.sequence, event.lane_sequence);
+                }
             }
             self.at = chunk.checkpoint.clone();
             if chunk.events > 0 {
@@ -180,8 +185,8 @@ impl LaneReader {
             chunk.passes(event);
             return Ok(());
         }
-        match chunk::fold(&self.model, &self.shared.catalog, event) {
-            Ok(done) => chunk.takes(event, done),
+        match chunk::fold(&self.model, &self.shared.catalog, event, &mut chunk.changes) {
+            Ok(()) => chunk.passes(event),
             Err(FoldError::Unfit(reason)) => {
                 self.parked.insert(event.subject);
                 chunk.passes(event);

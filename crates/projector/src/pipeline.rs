@@ -15,6 +15,7 @@ use std::{
 };
 
 use foldline_kernel::{Checkpoint, Lane, LaneSequence};
+use foldline_read_model::{Change, RowKey};
 use foldline_tables::{Absorbed, Batch, CommitError, GenerationState, Parked, TableWriter};
 use rustc_hash::FxHashSet;
 use tokio::{
@@ -45,6 +46,8 @@ pub(crate) struct Pipeline<'p> {
     /// Ends with the pipeline, and the lanes' readers with it.
     lanes: JoinSet<()>,
     assembly: Assembly,
+    /// The memory of the batch that was committed last.
+    spare: Vec<(RowKey, Change)>,
     /// The place in each lane that this writer last saw in the store.
     seen: BTreeMap<Lane, LaneSequence>,
     hand: Hand,
@@ -116,6 +119,7 @@ impl<'p> Pipeline<'p> {
             arrivals,
             lanes,
             assembly: Assembly::default(),
+            spare: Vec::new(),
             seen: absorbed.checkpoints.iter().map(place).collect(),
             hand: Hand::Free(writer),
             parking: 0,
@@ -246,7 +250,8 @@ impl<'p> Pipeline<'p> {
         if self.assembly.is_empty() || !now {
             return;
         }
-        let sealed = std::mem::take(&mut self.assembly).seal(&self.seen);
+        let next = Assembly::within(std::mem::take(&mut self.spare));
+        let sealed = std::mem::replace(&mut self.assembly, next).seal(&self.seen);
         self.begin_commit(sealed);
     }
 
@@ -345,6 +350,7 @@ impl<'p> Pipeline<'p> {
         if live.state() == GenerationState::Serving {
             (shared.notice)(&model.name);
         }
+        self.spare = batch.rows;
         let view = model.name.to_string();
         metrics::histogram!("foldline_view_batch_events", "view" => view.clone())
             .record(events as f64);

@@ -11,7 +11,7 @@ pub struct Settings {
     pub batch_events_max: usize,
     /// How many events one commit takes at most while a generation is loaded.
     pub load_events_max: usize,
-    /// How many bytes of events one commit takes at most.
+    /// How many bytes of rows, roughly counted, one commit writes at most.
     pub batch_bytes_max: usize,
     /// How long a generation rests after a commit at most, so that the next one is worth it. It
     /// rests twice as long as the commit took: a lone event is committed at once, and under load
@@ -50,8 +50,8 @@ impl Default for Settings {
         Self {
             chunk_events_max: 512,
             batch_events_max: 4_096,
-            load_events_max: 32_768,
-            batch_bytes_max: 32 << 20,
+            load_events_max: 131_072,
+            batch_bytes_max: 64 << 20,
             rest_max: Duration::from_millis(5),
             load_patience: Duration::from_millis(15),
             near_events: 10_000,

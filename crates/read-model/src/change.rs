@@ -23,7 +23,7 @@ pub struct Change {
     pub present: bool,
     /// Per touched column (an index into [`Model::columns`]) its combined operand: what a `set`
     /// sets, the sum of what is added, the greatest or the least. Ascending by column.
-    pub operands: SmallVec<[(u16, Value); 6]>,
+    pub operands: SmallVec<[(u16, Value); 4]>,
     /// The lane sequence of the last event in it.
     pub last: LaneSequence,
     /// How many events it combines.

@@ -1,10 +1,8 @@
 //! The pure fold: what one event does to which rows.
 
-use std::{borrow::Cow, sync::Arc};
-
 use foldline_schema::{Catalog, DataError, Event, UnknownType};
 use rustc_hash::FxHashMap;
-use serde_json::Value as Json;
+use serde_json_borrow::Value as Json;
 use smallvec::SmallVec;
 
 use crate::{
@@ -20,6 +18,9 @@ use crate::{
 /// that depends on the lanes. So bounded, it would take more than a thousand of the largest.
 pub const SHARED_ADD_MAX: i64 = 1 << 53;
 
+/// How many elements of `each` are compared with each other rather than hashed.
+const COMPARED_MAX: usize = 8;
+
 /// Why an event cannot be folded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FoldError {
@@ -31,23 +32,6 @@ pub enum FoldError {
     UnknownType(#[from] UnknownType),
 }
 
-/// An event's data, as far as a rule needs it.
-type Data<'e> = Cow<'e, Json>;
-
-/// Parses data whole, once for all readers of the event.
-fn read_shared<'e>(event: &'e Event, members: &[Arc<str>]) -> Result<Data<'e>, DataError> {
-    match event.json() {
-        Ok(json) if json.is_object() => Ok(Cow::Borrowed(json)),
-        // What cannot be read may be what no rule looks at: both ways take and refuse the same.
-        _ => read_alone(event, members),
-    }
-}
-
-/// Parses what one reader needs.
-fn read_alone<'e>(event: &'e Event, members: &[Arc<str>]) -> Result<Data<'e>, DataError> {
-    members::read(&event.data, members).map(Cow::Owned)
-}
-
 impl From<DataError> for FoldError {
     fn from(error: DataError) -> Self {
         Self::Unfit(error.to_string())
@@ -57,10 +41,6 @@ impl From<DataError> for FoldError {
 impl Model {
     /// Returns what an event does: each touched row once, with all that the event does to it.
     ///
-    /// Nothing is returned for an event that no rule is about, and its data is not parsed. An
-    /// event is evaluated whole: where any part of it fails, none of it is returned. Of its data
-    /// only what the rule looks at matters.
-    ///
     /// # Errors
     /// See [`FoldError`].
     pub fn fold(
@@ -68,35 +48,39 @@ impl Model {
         catalog: &Catalog,
         event: &Event,
     ) -> Result<Vec<(RowKey, Change)>, FoldError> {
-        self.fold_data(catalog, event, read_shared)
+        let mut done = Vec::new();
+        self.fold_into(catalog, event, &mut done)?;
+        Ok(done)
     }
 
-    /// Does as [`Self::fold`], quicker for an event that no other reader will look at: only what
-    /// the rule needs of its data is parsed, and nothing of that is kept with the event.
+    /// Appends what an event does to `done`: each touched row once, with all that the event does
+    /// to it.
+    ///
+    /// Nothing is appended for an event that no rule is about, and its data is not parsed. An
+    /// event is evaluated whole: where any part of it fails, `done` is as it was. Of its data
+    /// only what the rule looks at matters.
     ///
     /// # Errors
-    /// As for [`Self::fold`], the same in every case.
-    pub fn fold_alone(
+    /// See [`FoldError`].
+    pub fn fold_into(
         &self,
         catalog: &Catalog,
         event: &Event,
-    ) -> Result<Vec<(RowKey, Change)>, FoldError> {
-        self.fold_data(catalog, event, read_alone)
-    }
-
-    fn fold_data<'e>(
-        &self,
-        catalog: &Catalog,
-        event: &'e Event,
-        read: impl Fn(&'e Event, &[Arc<str>]) -> Result<Data<'e>, DataError>,
-    ) -> Result<Vec<(RowKey, Change)>, FoldError> {
+        done: &mut Vec<(RowKey, Change)>,
+    ) -> Result<(), FoldError> {
         let Some(rule) = self.rule(event)? else {
-            return Ok(Vec::new());
+            return Ok(());
         };
+        let upcast;
         let data = match &rule.members {
-            Some(members) if rule.type_name == event.type_name => read(event, members)?,
+            Some(members) if rule.type_name == event.type_name => {
+                members::read(&event.data, members)?
+            }
             // An older shape has to be read whole to be upcast.
-            _ => catalog.current(event)?.data,
+            _ => {
+                upcast = catalog.current(event)?.data;
+                (&upcast).into()
+            }
         };
         let input = Input {
             event,
@@ -104,13 +88,18 @@ impl Model {
             data: &data,
             item: None,
         };
-        let rows = match &rule.each {
-            None => self.row(rule, &input).map(Vec::from_iter),
-            Some(each) => each
-                .elements(&input)
-                .and_then(|elements| self.rows(rule, &input, elements)),
+        let Some(each) = &rule.each else {
+            done.extend(self.row(rule, &input).map_err(FoldError::Unfit)?);
+            return Ok(());
         };
-        rows.map_err(FoldError::Unfit)
+        let before = done.len();
+        let rows = each
+            .elements(&input)
+            .and_then(|elements| self.rows(rule, &input, elements, done));
+        rows.map_err(|reason| {
+            done.truncate(before);
+            FoldError::Unfit(reason)
+        })
     }
 
     fn rule(&self, event: &Event) -> Result<Option<&Rule>, UnknownType> {
@@ -132,27 +121,38 @@ impl Model {
         &self,
         rule: &Rule,
         input: &Input<'_>,
-        elements: &[Json],
-    ) -> Result<Vec<(RowKey, Change)>, String> {
-        let mut rows: Vec<(RowKey, Change)> = Vec::with_capacity(elements.len());
+        elements: &[Json<'_>],
+        done: &mut Vec<(RowKey, Change)>,
+    ) -> Result<(), String> {
+        let before = done.len();
+        // Few elements are compared quicker than hashed; many must not take the square of it.
         let mut places: FxHashMap<RowKey, usize> = FxHashMap::default();
+        let hashed = elements.len() > COMPARED_MAX;
         for element in elements {
             let item = Some(element);
             let Some((key, change)) = self.row(rule, &Input { item, ..*input })? else {
                 continue;
             };
-            match places.get(&key) {
-                Some(place) => rows[*place]
+            let place = if hashed {
+                places.get(&key).copied()
+            } else {
+                let same = |(known, _): &(RowKey, Change)| *known == key;
+                done[before..].iter().position(same)
+            };
+            match place {
+                Some(place) => done[before + place]
                     .1
                     .and(self, change)
                     .map_err(|overflow| overflow.to_string())?,
                 None => {
-                    places.insert(key.clone(), rows.len());
-                    rows.push((key, change));
+                    if hashed {
+                        places.insert(key.clone(), done.len() - before);
+                    }
+                    done.push((key, change));
                 }
             }
         }
-        Ok(rows)
+        Ok(())
     }
 
     /// Folds one row; `None` where `when` does not hold.

@@ -82,6 +82,26 @@ impl Value {
         })
     }
 
+    /// Returns a number that sorts as the values of one column do, as far as 64 bits tell: where
+    /// two differ, they say which value is less, where they are equal, the values may differ yet.
+    pub fn sort_prefix(&self) -> u64 {
+        let first = |bytes: &[u8]| {
+            let mut prefix = [0; 8];
+            let length = bytes.len().min(8);
+            prefix[..length].copy_from_slice(&bytes[..length]);
+            u64::from_be_bytes(prefix)
+        };
+        let number = |number: i64| number.cast_unsigned() ^ (1 << 63);
+        match self {
+            Self::Null => 0,
+            Self::Uuid(id) => first(id.as_bytes()),
+            Self::Text(text) | Self::Json(text) => first(text.as_bytes()),
+            Self::Bigint(count) => number(*count),
+            Self::Bool(yes) => u64::from(*yes),
+            Self::Time(time) => number(time.micros()),
+        }
+    }
+
     /// Tells whether the value is null.
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)

@@ -1,6 +1,6 @@
 //! Every stored type that a binary knows, and what its current form is.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use foldline_kernel::Context;
 use serde_json::Value;
@@ -55,11 +55,11 @@ pub struct UnknownType {
 
 /// The current form of an event: the type's name and its `data`.
 #[derive(Debug)]
-pub struct CurrentData<'a> {
+pub struct CurrentData {
     /// The name of the current type.
     pub type_name: &'static str,
-    /// `data` in the current shape; borrowed where nothing had to be upcast.
-    pub data: Cow<'a, Value>,
+    /// `data` in the current shape.
+    pub data: Value,
 }
 
 /// Every stored type of an application, current and older.
@@ -157,20 +157,19 @@ impl Catalog {
     /// # Errors
     /// When `data` is unreadable or cannot be upcast: that concerns its user alone. A type that
     /// is not known is an error of [`Self::current_type`], which comes first.
-    pub fn current<'a>(&self, event: &'a Event) -> Result<CurrentData<'a>, DataError> {
+    pub fn current(&self, event: &Event) -> Result<CurrentData, DataError> {
         let mut stored = self
             .types
             .get(event.type_name.as_ref())
             .ok_or_else(|| DataError(format!("the type `{}` is unknown", event.type_name)))?;
-        let mut data = Cow::Borrowed(event.json().map_err(Clone::clone)?);
+        let mut data = event.json()?;
         while let Some(upcast) = &stored.upcast {
-            let converted = (upcast.convert)(data.into_owned());
-            data = Cow::Owned(converted.map_err(|trouble| {
+            data = (upcast.convert)(data).map_err(|trouble| {
                 DataError(format!(
                     "no `{}` from `{}`: {trouble}",
                     upcast.to, stored.name
                 ))
-            })?);
+            })?;
             stored = &self.types[upcast.to];
         }
         Ok(CurrentData {

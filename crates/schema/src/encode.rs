@@ -1,9 +1,6 @@
 //! From an event that was decided to the bytes of its record.
 
-use std::{
-    io::Write,
-    sync::{Arc, OnceLock},
-};
+use std::{io::Write, sync::Arc};
 
 use bytes::Bytes;
 use foldline_kernel::{
@@ -85,7 +82,6 @@ pub fn encode(log_name: &Context, new: NewEvent, stamp: Stamp) -> Event {
         extensions: new.extensions,
         data,
         record,
-        parsed: OnceLock::new(),
     }
 }
 

@@ -1,9 +1,6 @@
 //! One recorded event, read from or about to be read from the log.
 
-use std::{
-    fmt,
-    sync::{Arc, OnceLock},
-};
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use foldline_kernel::{
@@ -53,7 +50,6 @@ pub struct Event {
     pub data: Bytes,
     /// The whole record, byte for byte.
     pub record: Bytes,
-    pub(crate) parsed: OnceLock<Result<Value, DataError>>,
 }
 
 /// `data` that is no JSON value.
@@ -62,16 +58,12 @@ pub struct Event {
 pub struct DataError(pub String);
 
 impl Event {
-    /// Returns `data` as a JSON value, parsed once however many readers share the event.
+    /// Parses `data` to a JSON value.
     ///
     /// # Errors
     /// When it is no JSON; that concerns this user alone, not the partition.
-    pub fn json(&self) -> Result<&Value, &DataError> {
-        self.parsed
-            .get_or_init(|| {
-                serde_json::from_slice(&self.data).map_err(|error| DataError(error.to_string()))
-            })
-            .as_ref()
+    pub fn json(&self) -> Result<Value, DataError> {
+        serde_json::from_slice(&self.data).map_err(|error| DataError(error.to_string()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use foldline_kernel::{Lane, LaneSequence, Position, Sequence};
 use foldline_schema::{Event, decode};
 
@@ -17,6 +17,9 @@ use crate::{Corruption, FollowError, Heads, Place, Source};
 /// How much one chunk decodes at most; a follower holds one and has another read ahead.
 pub(crate) const CHUNK_EVENTS_MAX: usize = 1024;
 const CHUNK_BYTES_MAX: usize = 1 << 20;
+
+/// How much is allocated at a time for the records of neighbours; each keeps the others'.
+const COPIES_BYTES: usize = 16 << 10;
 
 /// How much one chunk passes by at most while it looks for one context.
 const CHUNK_PASSED_BYTES_MAX: usize = 16 << 20;
@@ -101,6 +104,7 @@ pub(crate) fn read(shared: &Shared, scan: Scan) -> Chunk {
 fn fill(shared: &Shared, scan: &Scan, chunk: &mut Chunk) -> Result<(), Stop> {
     let last = scan.end.lane_sequence;
     let (mut bytes, mut passed) = (0, 0);
+    let mut copies = BytesMut::new();
     let range = record::key(scan.lane, scan.after.next())..=record::key(scan.lane, last);
     for pair in shared.store.lane(scan.lane).range(range) {
         let expected = chunk.scanned.next();
@@ -117,7 +121,7 @@ fn fill(shared: &Shared, scan: &Scan, chunk: &mut Chunk) -> Result<(), Stop> {
             false => passed += value.len(),
             true => {
                 bytes += value.len();
-                let event = event(shared, &key, &value)
+                let event = event(shared, &key, &value, &mut copies)
                     .map_err(|corruption| corrupt(shared, scan.lane, found, &value, corruption))?;
                 chunk.events.push(event);
             }
@@ -155,11 +159,20 @@ fn wanted(only: Option<usize>, value: &[u8]) -> bool {
 }
 
 /// Verifies and decodes one record: what it says of itself must be where it lies.
-fn event(shared: &Shared, key: &[u8], value: &[u8]) -> Result<Placed, Corruption> {
+fn event(
+    shared: &Shared,
+    key: &[u8],
+    value: &[u8],
+    copies: &mut BytesMut,
+) -> Result<Placed, Corruption> {
     let bytes = record::event(key, value)?;
     let header = record::header(value).expect("its checksum has been verified");
-    // A copy of its own: an event must not keep the whole block it was read from.
-    let event = decode(Bytes::copy_from_slice(bytes))?;
+    // A copy: an event must not keep the whole block it was read from, only few neighbours.
+    if copies.capacity() < bytes.len() {
+        *copies = BytesMut::with_capacity(COPIES_BYTES.max(bytes.len()));
+    }
+    copies.extend_from_slice(bytes);
+    let event = decode(copies.split().freeze())?;
     let known = shared.topology.contexts.get(header.context);
     let lane_sequence = record::lane_sequence(shared.topology.lane_of(event.subject), key);
     if known != Some(&event.context)

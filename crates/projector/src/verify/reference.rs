@@ -107,10 +107,11 @@ impl<'a> Reference<'a> {
         if held_from.is_some_and(|from| event.lane_sequence > from) {
             return Ok(());
         }
-        let folded = match chunk::fold(self.model, self.catalog, event) {
+        let mut changes = Vec::new();
+        let folded = match chunk::fold(self.model, self.catalog, event, &mut changes) {
             Err(FoldError::UnknownType(unknown)) => return Err(unknown),
             Err(FoldError::Unfit(reason)) => Err(reason),
-            Ok(changes) => Ok(changes),
+            Ok(()) => Ok(changes),
         };
         if held_from == Some(event.lane_sequence) {
             let fails = match &folded {

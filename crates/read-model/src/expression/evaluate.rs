@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use foldline_kernel::Timestamp;
 use foldline_schema::Event;
-use serde_json::Value as Json;
+use serde_json_borrow::Value as Json;
 use uuid::Uuid;
 
 use super::{Arithmetic, Attribute, Comparison, Expr, Path, Read, Root};
@@ -18,9 +18,9 @@ pub(crate) struct Input<'a> {
     /// The current type, which an older stored one is read as.
     pub(crate) type_name: &'a str,
     /// The data in its current shape.
-    pub(crate) data: &'a Json,
+    pub(crate) data: &'a Json<'a>,
     /// The element, where the rule has `each`.
-    pub(crate) item: Option<&'a Json>,
+    pub(crate) item: Option<&'a Json<'a>>,
 }
 
 /// A value on the way; it borrows from the event.
@@ -34,7 +34,7 @@ enum Scalar<'a> {
     Int(i64),
     Bool(bool),
     Time(Timestamp),
-    Json(&'a Json),
+    Json(&'a Json<'a>),
 }
 
 /// Why an expression has no value for this event.
@@ -58,7 +58,7 @@ impl Expr {
             Scalar::Int(number) => Value::Bigint(number),
             Scalar::Bool(yes) => Value::Bool(yes),
             Scalar::Time(time) => Value::Time(time),
-            Scalar::Json(json) => Value::Json(json.to_string().into()),
+            Scalar::Json(json) => Value::Json(compact(json).into()),
         }))
     }
 
@@ -233,7 +233,7 @@ impl Attribute {
 
 impl Path {
     /// Returns the elements that `each` names; none where the list is absent or null.
-    pub(crate) fn elements<'a>(&self, input: &Input<'a>) -> Result<&'a [Json], Reason> {
+    pub(crate) fn elements<'a>(&self, input: &Input<'a>) -> Result<&'a [Json<'a>], Reason> {
         match self.find(input)? {
             None | Some(Json::Null) => Ok(&[]),
             Some(Json::Array(items)) => Ok(items),
@@ -242,7 +242,7 @@ impl Path {
     }
 
     /// Follows the path; `None` where it is absent, and null where a personal value is sealed.
-    fn find<'a>(&self, input: &Input<'a>) -> Result<Option<&'a Json>, Reason> {
+    fn find<'a>(&self, input: &Input<'a>) -> Result<Option<&'a Json<'a>>, Reason> {
         let mut value = match self.root {
             Root::Data => input.data,
             Root::Item => input
@@ -251,7 +251,7 @@ impl Path {
         };
         for member in &self.members {
             value = match value {
-                Json::Object(members) => match members.get(member.as_ref()) {
+                Json::Object(members) => match members.get(member) {
                     Some(value) => value,
                     None => return Ok(None),
                 },
@@ -266,7 +266,11 @@ impl Path {
         if !self.personal || value.is_null() {
             return Ok(Some(value));
         }
-        match (value.get("plain"), value.get("sealed")) {
+        let (plain, sealed) = match value {
+            Json::Object(members) => (members.get("plain"), members.get("sealed")),
+            _ => (None, None),
+        };
+        match (plain, sealed) {
             (Some(plain), None) => Ok(Some(plain)),
             (None, Some(_)) => Ok(Some(&Json::Null)),
             _ => Err(format!("`{self}` is no personal value")),
@@ -280,9 +284,9 @@ impl Path {
             Some(value) => value,
         };
         let read = match (self.read, value) {
-            (Read::Uuid, Json::String(text)) => Uuid::try_parse(text).ok().map(Scalar::Uuid),
-            (Read::Time, Json::String(text)) => text.parse().ok().map(Scalar::Time),
-            (Read::Text, Json::String(text)) => Some(Scalar::Text(Cow::Borrowed(text))),
+            (Read::Uuid, Json::Str(text)) => Uuid::try_parse(text).ok().map(Scalar::Uuid),
+            (Read::Time, Json::Str(text)) => text.parse().ok().map(Scalar::Time),
+            (Read::Text, Json::Str(text)) => Some(Scalar::Text(Cow::Borrowed(text))),
             (Read::Int, Json::Number(number)) => number.as_i64().map(Scalar::Int),
             (Read::Bool, Json::Bool(yes)) => Some(Scalar::Bool(*yes)),
             (Read::Json, value) => Some(Scalar::Json(value)),
@@ -305,21 +309,27 @@ impl Read {
     }
 }
 
-fn name(json: &Json) -> &'static str {
+/// The text that a `json` column holds: the same for the same value, whatever the order of its
+/// members was.
+fn compact(json: &Json<'_>) -> String {
+    serde_json::Value::from(json).to_string()
+}
+
+fn name(json: &Json<'_>) -> &'static str {
     match json {
         Json::Null => "null",
         Json::Bool(_) => "true or false",
         Json::Number(_) => "a number",
-        Json::String(_) => "text",
+        Json::Str(_) => "text",
         Json::Array(_) => "a list",
         Json::Object(_) => "an object",
     }
 }
 
 /// Numbers are shown, since it is their size that is wrong; texts may be personal and are not.
-fn shown(json: &Json) -> String {
+fn shown(json: &Json<'_>) -> String {
     match json {
-        Json::Number(number) => number.to_string(),
+        Json::Number(_) => compact(json),
         other => name(other).into(),
     }
 }

@@ -28,7 +28,7 @@ impl Rebuilds {
     pub(crate) async fn start(
         log: Arc<dyn EventLog>,
         tables: &Path,
-        models: &[&str],
+        models: &[String],
     ) -> Result<Self> {
         if tables.exists() {
             std::fs::remove_dir_all(tables)?;
@@ -36,7 +36,7 @@ impl Rebuilds {
         let catalog = Arc::new(market::catalog());
         let projections = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../projections");
         let mut known = load_dir(&projections, &catalog).map_err(|error| anyhow!("{error}"))?;
-        known.retain(|model| models.contains(&model.name.as_ref()));
+        known.retain(|model| models.iter().any(|name| *name == *model.name));
         let loaded_by = Arc::clone(&catalog);
         let parts = Parts {
             log,
