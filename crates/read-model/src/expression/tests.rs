@@ -76,7 +76,7 @@ fn evaluate(text: &str, data: &Json) -> Result<Option<Value>, String> {
     compiled.expr.value(&Input {
         event: &event,
         type_name: &event.type_name,
-        data,
+        data: &data.into(),
         item: None,
     })
 }

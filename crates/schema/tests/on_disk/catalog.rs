@@ -105,7 +105,7 @@ fn the_record_itself_stays_as_it_was_stored() {
     let event = event("boat.named.v1", r#"{"name":"Ida"}"#);
     catalog().current(&event).unwrap();
     assert_eq!(event.type_name.as_ref(), "boat.named.v1");
-    assert_eq!(event.json().unwrap(), &json!({"name": "Ida"}));
+    assert_eq!(event.json().unwrap(), json!({"name": "Ida"}));
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn the_sdk_reads_the_attributes() {
     let schema = read.dataschema().expect("an absolute URI");
     assert_eq!(schema.as_str(), "urn:market:schema:order.placed.v1");
     match read.data() {
-        Some(Data::Json(data)) => assert_eq!(data, event.json().unwrap()),
+        Some(Data::Json(data)) => assert_eq!(*data, event.json().unwrap()),
         other => panic!("{other:?} is no JSON"),
     }
 }
