@@ -30,6 +30,9 @@ use crate::workspace::run;
 /// The plugin of Maven that copies dependencies.
 const PLUGIN: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1";
 
+/// What was asked of Maven; it stays with what came.
+const POM: &str = "pom.xml";
+
 /// For how long one fetch may take.
 const FETCH_MAX: Duration = Duration::from_secs(900);
 
@@ -54,12 +57,15 @@ pub(super) fn programs(server: Server) -> Result<PathBuf> {
     let cache = home::cache(server)?;
     let name = format!("{server}-{}", server.version(Engine::Native));
     let whole = cache.join(&name);
-    if whole.exists() {
+    let package = server.package()?;
+    let project = pom(&package.artifacts);
+    let is_there = || fs::read_to_string(whole.join(POM)).is_ok_and(|found| found == project);
+    if is_there() {
         return Ok(whole);
     }
     let _lock = Lock::take(&cache.join("lock"), "a fetch")?;
     // Somebody else may have fetched it while this one waited.
-    if whole.exists() {
+    if is_there() {
         return Ok(whole);
     }
     remove_remains(&cache, &name)?;
@@ -67,7 +73,12 @@ pub(super) fn programs(server: Server) -> Result<PathBuf> {
     fs::create_dir(&aside).with_context(|| format!("cannot make {}", aside.display()))?;
     // Another account may have to run what is in it.
     fs::set_permissions(&aside, fs::Permissions::from_mode(0o755))?;
-    fetch(server, &server.package()?, &aside)?;
+    fs::write(aside.join(POM), project)?;
+    fetch(server, &package, &aside)?;
+    if whole.exists() {
+        // Of the same version, and not what is wanted today.
+        fs::remove_dir_all(&whole).with_context(|| format!("cannot remove {}", whole.display()))?;
+    }
     fs::rename(&aside, &whole).with_context(|| format!("cannot make {}", whole.display()))?;
     Ok(whole)
 }
@@ -78,7 +89,7 @@ fn remove_remains(cache: &Path, name: &str) -> Result<()> {
     for entry in fs::read_dir(cache)?.flatten() {
         if entry.file_name().to_string_lossy().starts_with(&prefix) {
             note(&format!(
-                "removing a fetch that was cut off: {}",
+                "removing what is left of a fetch: {}",
                 entry.path().display()
             ));
             fs::remove_dir_all(entry.path())
@@ -96,9 +107,6 @@ fn fetch(server: Server, package: &Package, aside: &Path) -> Result<()> {
         "{server} {version}: fetching about {megabytes} MB with Maven, this once"
     ));
     let began = Instant::now();
-    let project = aside.join("pom.xml");
-    fs::write(&project, pom(&package.artifacts))
-        .with_context(|| format!("cannot write {}", project.display()))?;
     let goal = if package.archive.is_some() {
         "unpack-dependencies"
     } else {
@@ -109,7 +117,7 @@ fn fetch(server: Server, package: &Package, aside: &Path) -> Result<()> {
         // Strict: what does not have its checksum is not taken.
         .args(["--batch-mode", "--strict-checksums", "-Dstyle.color=never"])
         .arg("--file")
-        .arg(&project)
+        .arg(aside.join(POM))
         .arg(format!("{PLUGIN}:{goal}"))
         .arg(format!("-DoutputDirectory={}", aside.display()))
         .arg("-DincludeScope=runtime");

@@ -12,13 +12,17 @@ const LOGGING: &str = "log4j2.properties";
 /// The cluster's id: any 16 bytes in base64url will do, and one broker never meets another.
 const CLUSTER: &str = "Zm9sZGxpbmUtdGVzdHMtMQ";
 
-/// What is fetched: the broker, and the classes of its command-line tools.
+/// What joins the broker's logging to Log4j; of the version that the broker depends on.
+const LOG4J: &str = "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3";
+
+/// What is fetched: the broker, its logging, and the classes of its command-line tools.
 pub(super) fn package() -> Package {
     let version = Server::Kafka.version(Engine::Native);
     Package {
         artifacts: vec![
             format!("org.apache.kafka:kafka_2.13:{version}"),
             format!("org.apache.kafka:kafka-tools:{version}"),
+            LOG4J.to_owned(),
         ],
         megabytes: 54,
         archive: None,
@@ -75,6 +79,7 @@ fn classes(home: &Home) -> [String; 3] {
     ]
 }
 
+/// After a KILL, a broker is let in again once its old session has ended: by default after 9 s.
 fn properties(home: &Home) -> String {
     let (broker, controller) = (
         home.ports.of(Port::Kafka),
@@ -96,7 +101,9 @@ fn properties(home: &Home) -> String {
          transaction.state.log.min.isr=1\n\
          transaction.state.log.num.partitions=4\n\
          group.initial.rebalance.delay.ms=0\n\
-         auto.create.topics.enable=false\n",
+         auto.create.topics.enable=false\n\
+         broker.heartbeat.interval.ms=1000\n\
+         broker.session.timeout.ms=4000\n",
         data = home.data.display(),
     )
 }

@@ -62,6 +62,10 @@ pub(super) fn start(
     home: &Home,
     for_tests: bool,
 ) -> Result<Record> {
+    if let Some(before) = Record::load(places, server).and_then(|record| record.process) {
+        before.wait_until_put_away();
+    }
+    server.clear(home);
     for (name, text) in server.configuration(home) {
         let path = home.state.join(name);
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;

@@ -1,15 +1,21 @@
 //! Where servers listen: fixed ports that no server has by default.
 
 use std::{
+    ffi::OsStr,
     fs,
     net::{Ipv4Addr, TcpListener},
     path::Path,
+    thread::sleep,
+    time::Instant,
 };
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::server::Server;
+use super::{
+    process::{LOOK_EVERY, PUT_AWAY_MAX},
+    server::Server,
+};
 
 /// The variable that names other ports, as `--ports` does.
 pub(super) const VARIABLE: &str = "FOLDLINE_SERVICES_PORTS";
@@ -67,14 +73,14 @@ impl Ports {
     /// When something does; says what.
     pub(super) fn check(self, servers: &[Server]) -> Result<()> {
         for server in servers {
-            let mut ports = server.ports().iter().map(|port| self.of(*port));
-            if let Some(port) = ports.find(|port| !is_free(*port)) {
-                bail!(
-                    "{server} cannot have port {port}: {} listens there. \
-                     Other ports: --ports {}, or the variable {VARIABLE}",
-                    holder(port).unwrap_or_else(|| "another program".to_owned()),
-                    self.0.saturating_add(Self::STEP),
-                );
+            for port in server.ports().iter().map(|port| self.of(*port)) {
+                if let Some(holder) = holder_after_a_while(port) {
+                    bail!(
+                        "{server} cannot have port {port}: {holder} listens there. \
+                         Other ports: --ports {}, or the variable {VARIABLE}",
+                        self.0.saturating_add(Self::STEP),
+                    );
+                }
             }
         }
         Ok(())
@@ -102,6 +108,22 @@ fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
+/// Who has a port; `None` if it is free, now or in a moment: a process that was killed keeps its
+/// ports until the kernel has put it away.
+fn holder_after_a_while(port: u16) -> Option<String> {
+    let began = Instant::now();
+    while !is_free(port) {
+        if let Some(holder) = holder(port) {
+            return Some(holder);
+        }
+        if began.elapsed() > PUT_AWAY_MAX {
+            return Some("another program".to_owned());
+        }
+        sleep(LOOK_EVERY);
+    }
+    None
+}
+
 /// The process that listens on a port, as far as Linux tells.
 fn holder(port: u16) -> Option<String> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
@@ -110,9 +132,10 @@ fn holder(port: u16) -> Option<String> {
         .filter_map(|path| fs::read_to_string(path).ok());
     let inode = tables.flat_map(|table| listener(&table, port)).next()?;
     let socket = format!("socket:[{inode}]");
-    let processes = fs::read_dir("/proc").ok()?.flatten();
-    let process = processes
+    let entries = fs::read_dir("/proc").ok()?.flatten();
+    let process = entries
         .map(|entry| entry.path())
+        .filter(|path| path.file_name().is_some_and(is_number))
         .find(|process| has_open(process, &socket))?;
     let words = fs::read(process.join("cmdline")).ok()?;
     let words = String::from_utf8_lossy(&words).replace('\0', " ");
@@ -131,6 +154,10 @@ fn listener(table: &str, port: u16) -> Option<String> {
         let listens = words.get(1)?.ends_with(&end) && *words.get(3)? == LISTENS;
         listens.then(|| words.get(9).map(ToString::to_string))?
     })
+}
+
+fn is_number(name: &OsStr) -> bool {
+    name.as_encoded_bytes().iter().all(u8::is_ascii_digit)
 }
 
 fn has_open(process: &Path, socket: &str) -> bool {

@@ -2,6 +2,7 @@
 
 use std::{
     env::consts::{ARCH, OS},
+    fs,
     process::Command,
 };
 
@@ -42,6 +43,14 @@ pub(super) fn preparation(home: &Home) -> Command {
         .args(["--locale=C", "--encoding=UTF8", "--pgdata"])
         .arg(&home.data);
     command
+}
+
+/// Removes the lock of a server that is known to have ended.
+///
+/// It holds a number that may have been given to another process, and Postgres would take that one
+/// for itself. That no part of the old one is left, it sees from the shared memory all the same.
+pub(super) fn clear(home: &Home) {
+    let _ = fs::remove_file(home.data.join("postmaster.pid"));
 }
 
 /// The server, on loopback alone.

@@ -8,11 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 /// How often a wait looks again.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// For how long what has ended may go on to have its number and its ports.
+pub(super) const PUT_AWAY_MAX: Duration = Duration::from_secs(5);
 
 /// For how long a process may outlive KILL: the kernel is freeing its memory.
 const KILLED_MAX: Duration = Duration::from_secs(5);
@@ -55,6 +58,18 @@ impl Process {
     /// Whether it still runs: the same process, not one that has its number.
     pub(super) fn is_alive(&self) -> bool {
         Self::of(self.pid).as_ref() == Some(self)
+    }
+
+    /// Waits until nothing has its number any more: until then, others take what has ended and was
+    /// not put away yet for a process that runs. Not every system's first process puts away.
+    pub(super) fn wait_until_put_away(&self) {
+        let began = Instant::now();
+        while began.elapsed() < PUT_AWAY_MAX
+            && Pid::from_raw(self.pid).is_some_and(|pid| test_kill_process(pid).is_ok())
+            && Self::of(self.pid).is_none()
+        {
+            sleep(LOOK_EVERY);
+        }
     }
 
     /// Ends it: `signal` first, KILL if it is not gone after `patience`.

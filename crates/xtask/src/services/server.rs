@@ -151,6 +151,13 @@ impl Server {
         }
     }
 
+    /// Removes what a killed server leaves in its data that would keep it from starting.
+    pub(super) fn clear(self, home: &Home) {
+        if self == Self::Postgres {
+            postgres::clear(home);
+        }
+    }
+
     /// The server itself, in the foreground, its log on the standard output.
     pub(super) fn command(self, home: &Home) -> Result<Command> {
         match self {

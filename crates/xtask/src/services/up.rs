@@ -41,6 +41,14 @@ pub(super) struct Wish {
     pub(super) interrupt: Interrupt,
 }
 
+/// How a wait for a server ended.
+enum Waited {
+    Answers,
+    Ended,
+    /// It runs and does not answer; how it last failed to.
+    TooLong(String),
+}
+
 /// Brings servers up and returns what is known of them; those that run already stay as they are.
 ///
 /// # Errors
@@ -49,36 +57,45 @@ pub(super) fn up(places: &Places, servers: &[Server], wish: &Wish) -> Result<Vec
     let _lock = Lock::take(&places.services()?.join("lock"), "`services`")?;
     let mut absent = Vec::new();
     for server in servers {
-        match running(places, *server) {
-            Some(record) => leave_up(places, *server, record, wish)?,
-            None => absent.push(*server),
+        if !stays_up(places, *server, wish)? {
+            absent.push(*server);
         }
     }
-    let began = if absent.is_empty() {
-        Instant::now()
-    } else {
-        start(places, &absent, wish)?
-    };
-    all(servers, |server| {
-        let record = wait(places, *server, &wish.interrupt)?;
-        if absent.contains(server) {
-            let (version, seconds) = (record.version, began.elapsed().as_secs_f64());
-            note(&format!("{server} {version}: answers after {seconds:.1} s"));
-        }
-        Ok(())
-    })?;
+    if !absent.is_empty() {
+        let began = start(places, &absent, wish)?;
+        all(&absent, |server| {
+            let seconds = || began.elapsed().as_secs_f64();
+            let version = expect_answer(places, *server, &wish.interrupt)?;
+            note(&format!(
+                "{server} {version}: answers after {:.1} s",
+                seconds()
+            ));
+            Ok(())
+        })?;
+    }
     let records = servers.iter().map(|server| {
         Record::load(places, *server).ok_or_else(|| anyhow!("{server} was taken down meanwhile"))
     });
     records.collect()
 }
 
-fn running(places: &Places, server: Server) -> Option<Record> {
-    Record::load(places, server).filter(|record| is_running(server, record))
-}
-
-/// What runs already is what was asked for, or it is told.
-fn leave_up(places: &Places, server: Server, mut record: Record, wish: &Wish) -> Result<()> {
+/// Whether a server runs already and answers; what runs must be what was asked for.
+fn stays_up(places: &Places, server: Server, wish: &Wish) -> Result<bool> {
+    let Some(mut record) = Record::load(places, server) else {
+        return Ok(false);
+    };
+    if !is_running(server, &record) {
+        return Ok(false);
+    }
+    // It may be starting still, or just ending: somebody killed it a moment ago.
+    match wait(server, &record, &wish.interrupt)? {
+        Waited::Answers => {}
+        Waited::Ended => return Ok(false),
+        Waited::TooLong(error) => bail!(
+            "{server} runs and does not answer ({error}); \
+             to end it: cargo xtask services down --keep {server}"
+        ),
+    }
     if wish.jit && !record.jit {
         bail!("{server} runs without its full compiler; first: cargo xtask services down {server}");
     }
@@ -88,11 +105,9 @@ fn leave_up(places: &Places, server: Server, mut record: Record, wish: &Wish) ->
         record.save(places, server)?;
     }
     let address = server.address(record.ports);
-    note(&format!(
-        "{server} {}: runs already, {address}",
-        record.version
-    ));
-    Ok(())
+    let version = &record.version;
+    note(&format!("{server} {version}: runs already, {address}"));
+    Ok(true)
 }
 
 /// Starts servers and returns since when: what had to be fetched came before.
@@ -148,31 +163,41 @@ fn start_natively(
     Ok(began)
 }
 
-/// Waits until a server answers, for as long as that may take.
-fn wait(places: &Places, server: Server, interrupt: &Interrupt) -> Result<Record> {
+/// Waits until a server that was just started answers, and returns its version.
+fn expect_answer(places: &Places, server: Server, interrupt: &Interrupt) -> Result<String> {
     let Some(record) = Record::load(places, server) else {
         bail!("{server} was not started");
     };
+    let why = match wait(server, &record, interrupt)? {
+        Waited::Answers => return Ok(record.version),
+        Waited::Ended => "has ended".to_owned(),
+        Waited::TooLong(error) => {
+            let seconds = server.ready_max().as_secs();
+            format!("does not answer after {seconds} s ({error}) and is stopped")
+        }
+    };
+    let log = log_tail(places, server, record.engine);
+    stop::end(server, &record, true, GIVEN_UP_MAX)?;
+    Record::remove(places, server);
+    bail!("{server} {why}; the end of its log:\n{log}")
+}
+
+/// Waits until a server answers, for as long as that may take.
+fn wait(server: Server, record: &Record, interrupt: &Interrupt) -> Result<Waited> {
     let port = record.ports.of(server.port());
     let began = Instant::now();
     while let Err(error) = probe::ask(server, port) {
         interrupt.check()?;
-        let ended = record.engine == Engine::Native && !is_running(server, &record);
-        if ended || began.elapsed() > server.ready_max() {
-            let log = log_tail(places, server, record.engine);
-            stop::end(server, &record, true, GIVEN_UP_MAX)?;
-            Record::remove(places, server);
-            let seconds = began.elapsed().as_secs();
-            let why = if ended {
-                "has ended".to_owned()
-            } else {
-                format!("does not answer after {seconds} s ({error}) and was stopped")
-            };
-            bail!("{server} {why}; the end of its log:\n{log}");
+        // Whether a container runs is not asked: that would be a process each time.
+        if record.engine == Engine::Native && !is_running(server, record) {
+            return Ok(Waited::Ended);
+        }
+        if began.elapsed() > server.ready_max() {
+            return Ok(Waited::TooLong(error.to_string()));
         }
         sleep(LOOK_EVERY);
     }
-    Ok(record)
+    Ok(Waited::Answers)
 }
 
 fn log_tail(places: &Places, server: Server, engine: Engine) -> String {
