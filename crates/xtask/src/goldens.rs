@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::workspace::{self, TEST_FEATURES, cargo, output, root};
+use crate::{
+    test,
+    workspace::{TEST_FEATURES, cargo, output, root},
+};
 
 /// Files by path, each with a hash of its content.
 type Files = BTreeMap<String, u64>;
@@ -25,7 +28,7 @@ pub(crate) fn run() -> Result<()> {
         .arg("--no-fail-fast")
         .env("FOLDLINE_GOLDENS", "write")
         .env("INSTA_UPDATE", "always");
-    let tested = workspace::run(&mut tests);
+    let tested = test::run_with_servers(&mut tests);
     let after = fingerprints()?;
     print_changes(&before, &after);
     tested.context("the golden files are written, but not every test passed")

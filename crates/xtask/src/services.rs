@@ -17,6 +17,7 @@ mod kafka;
 mod lease;
 mod lock;
 mod logs;
+mod maven;
 mod native;
 mod ports;
 mod postgres;

@@ -20,6 +20,7 @@ use super::{
     record::{Engine, Places, Record},
     server::Server,
     tail::Tail,
+    up::Wish,
 };
 
 /// What exists once the data is usable: without it, it was cut off while it was made.
@@ -29,8 +30,8 @@ const PREPARED: &str = "prepared";
 ///
 /// # Errors
 /// When something is missing and cannot be had.
-pub(super) fn home(places: &Places, server: Server, ports: Ports, jit: bool) -> Result<Home> {
-    let programs = fetch::programs(server)?;
+pub(super) fn home(places: &Places, server: Server, ports: Ports, wish: &Wish) -> Result<Home> {
+    let programs = fetch::programs(server, &wish.interrupt)?;
     let java = if server.is_java() {
         require(&[JAVA])?;
         Some(Java::find()?)
@@ -46,7 +47,7 @@ pub(super) fn home(places: &Places, server: Server, ports: Ports, jit: bool) -> 
         data: data_place(places, server)?,
         state,
         ports,
-        jit,
+        jit: wish.jit,
         java,
         user: User::of(server)?,
     })

@@ -150,7 +150,7 @@ fn start_natively(
     // One after the other: Maven's own cache is not made for two that write to it.
     let homes = servers.iter().map(|server| {
         wish.interrupt.check()?;
-        native::home(places, *server, ports, wish.jit).map(|home| (*server, home))
+        native::home(places, *server, ports, wish).map(|home| (*server, home))
     });
     let homes = homes.collect::<Result<Vec<_>>>()?;
     let began = Instant::now();
