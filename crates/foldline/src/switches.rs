@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use foldline_kernel::LogId;
 use foldline_query::Notice;
 use foldline_read_model::Model;
-use foldline_tables::{Generation, GenerationNumber, TableError, TableReader, TableWriter, Tables};
+use foldline_tables::{
+    Generation, GenerationNumber, SwitchError, TableError, TableReader, TableWriter, Tables,
+};
 
 /// Tables whose switches the queries are told of at once.
 ///
@@ -27,8 +29,13 @@ impl Tables for TellingTables {
         self.tables.create(model, log_id).await
     }
 
-    async fn switch(&self, model: &str, to: GenerationNumber) -> Result<(), TableError> {
-        let switched = self.tables.switch(model, to).await;
+    async fn switch(
+        &self,
+        model: &str,
+        from: Option<GenerationNumber>,
+        to: GenerationNumber,
+    ) -> Result<(), SwitchError> {
+        let switched = self.tables.switch(model, from, to).await;
         // After an error too: a switch whose answer was lost may have taken effect.
         self.notice.switched(model);
         switched

@@ -1,6 +1,6 @@
 //! What can be in the way of what a person asks for.
 
-use foldline_tables::{GenerationNumber, TableError};
+use foldline_tables::{GenerationNumber, SwitchError, TableError};
 
 /// Why a read model did not go back to its previous generation.
 #[derive(Debug, thiserror::Error)]
@@ -21,13 +21,22 @@ pub enum RollbackError {
         /// How far it is behind the end of the log.
         events_behind: u64,
     },
-    /// The store did not do it.
+    /// Another process switched at the same moment; see what serves, and decide anew.
+    #[error("another generation of `{model}` was switched to at the same moment: {}",
+        serving.map_or_else(|| "none".into(), |number| number.to_string()))]
+    Overtaken {
+        /// The read model.
+        model: String,
+        /// The generation that serves.
+        serving: Option<GenerationNumber>,
+    },
+    /// The store did not do it, or did not say that it has.
     #[error("`{model}` cannot be switched back")]
     Tables {
         /// The read model.
         model: String,
         /// Why.
-        source: TableError,
+        source: SwitchError,
     },
     /// The projectors have stopped.
     #[error("the projectors have stopped")]

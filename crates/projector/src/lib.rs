@@ -47,7 +47,7 @@ mod view;
 pub use error::{ReplaceError, RetireError, RollbackError};
 pub use parts::{Load, Notice, Parts};
 pub use projectors::Projectors;
-pub use replay::{ReplayError, ReplayPhase, ReplayProgress};
+pub use replay::{ReplayError, ReplayEstimate, ReplayPhase, ReplayProgress};
 pub use settings::Settings;
 pub use status::{Doing, GenerationStatus, LaneCheckpoint, StoppedLane, ViewStatus};
 pub use verify::{

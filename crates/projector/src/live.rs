@@ -117,10 +117,13 @@ impl Live {
         self.now().parked.len()
     }
 
-    pub(crate) fn set_state(&self, state: GenerationState) {
-        if self.state() != state {
+    /// Takes over what the registry says, and tells whether that is news.
+    pub(crate) fn set_state(&self, state: GenerationState) -> bool {
+        let news = self.state() != state;
+        if news {
             self.change(|now| now.state = state);
         }
+        news
     }
 
     pub(crate) fn set_doing(&self, doing: Doing) {
@@ -210,10 +213,25 @@ impl Live {
     }
 
     /// Counts the rows that show, if they can be read now.
-    pub(crate) async fn count(&self, tables: &dyn Tables, model: &Arc<Model>) -> Option<u64> {
+    pub(crate) async fn count(&self, tables: &dyn Tables) -> Option<u64> {
+        self.reader(tables).await?.count().await.ok()
+    }
+
+    /// Returns how many rows show and how many bytes they take, as far as that can be had.
+    pub(crate) async fn size(&self, tables: &dyn Tables) -> (Option<u64>, Option<u64>) {
+        let Some(reader) = self.reader(tables).await else {
+            return (None, None);
+        };
+        (
+            reader.count().await.ok(),
+            reader.bytes().await.ok().flatten(),
+        )
+    }
+
+    async fn reader(&self, tables: &dyn Tables) -> Option<&Arc<dyn TableReader>> {
+        let (model, _) = self.follows.as_ref()?;
         let open = || tables.reader(model, self.number);
-        let reader = self.reader.get_or_try_init(open).await.ok()?;
-        reader.count().await.ok()
+        self.reader.get_or_try_init(open).await.ok()
     }
 
     /// Takes a sample of the lag; none where it is not known.

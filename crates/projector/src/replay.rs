@@ -29,6 +29,22 @@ pub struct ReplayProgress {
     pub seconds_left: Option<f64>,
     /// What is in the way, or why it failed.
     pub trouble: Option<String>,
+    /// What is ahead, in the first report alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<ReplayEstimate>,
+}
+
+/// What a replay has before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReplayEstimate {
+    /// How many events of its contexts it will read; none where the log is out of reach.
+    pub events: Option<u64>,
+    /// The generation that serves now, which the new one is likely to be like.
+    pub serving: Option<GenerationNumber>,
+    /// How many rows that shows; none where it cannot be counted quickly.
+    pub rows: Option<u64>,
+    /// How many bytes it takes in its store; the new one comes beside it.
+    pub bytes: Option<u64>,
 }
 
 /// What a replay is doing.

@@ -2,12 +2,13 @@
 
 mod building;
 mod generations;
+mod indexing;
 mod switching;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use foldline_read_model::Model;
-use foldline_tables::{GenerationNumber, TableError};
+use foldline_tables::GenerationNumber;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
@@ -23,6 +24,8 @@ use crate::{
     view::View,
 };
 use building::Building;
+use indexing::Indexing;
+use switching::Surplus;
 
 /// How often a generation that is being built is looked at.
 const BUILDING_EVERY: Duration = Duration::from_millis(200);
@@ -45,6 +48,13 @@ pub(crate) struct Supervisor {
     stop: watch::Receiver<bool>,
     running: BTreeMap<GenerationNumber, Running>,
     building: Option<Building>,
+    /// The newest generation that there was when the current definition was read, once the
+    /// registry has said so.
+    read_at: Option<GenerationNumber>,
+    /// Whether another process reads another definition, which has been logged.
+    overruled: bool,
+    /// What the last switch left over.
+    surplus: Option<Surplus>,
     /// When the registry is read next.
     look_at: Instant,
 }
@@ -54,6 +64,7 @@ struct Running {
     live: Arc<Live>,
     stop: watch::Sender<bool>,
     projector: Option<JoinHandle<()>>,
+    indexing: Indexing,
 }
 
 impl Supervisor {
@@ -70,6 +81,9 @@ impl Supervisor {
             stop,
             running: BTreeMap::new(),
             building: None,
+            read_at: None,
+            overruled: false,
+            surplus: None,
             look_at: Instant::now(),
         }
     }
@@ -112,7 +126,7 @@ impl Supervisor {
     async fn look(&mut self) {
         let mut looked = Ok(());
         if Instant::now() >= self.look_at {
-            looked = self.settle().await;
+            looked = self.settle().await.map_err(|error| told(&error));
             let pause = match looked {
                 Ok(()) => self.shared.settings.registry_every,
                 Err(_) => TROUBLE_PAUSE,
@@ -120,13 +134,12 @@ impl Supervisor {
             self.look_at = Instant::now() + pause;
         }
         if looked.is_ok() {
-            looked = self.advance().await;
+            looked = self.advance().await.map_err(|error| told(&error));
         }
-        self.note(looked);
+        self.note(looked.err());
     }
 
-    fn note(&self, looked: Result<(), TableError>) {
-        let trouble = looked.err().map(|error| told(&error));
+    fn note(&self, trouble: Option<String>) {
         if let Some(trouble) = &trouble
             && self.view.trouble().as_ref() != Some(trouble)
         {
@@ -149,6 +162,7 @@ impl Supervisor {
             }
             Order::Replace(model, answer) => {
                 self.view.set_model(model);
+                self.read_at = None;
                 self.look_at = Instant::now();
                 let _ = answer.send(());
             }
@@ -173,6 +187,7 @@ impl Running {
             live,
             stop,
             projector,
+            indexing: Indexing::default(),
         }
     }
 
@@ -189,6 +204,7 @@ impl Running {
     /// Has the projector finish its commit, and waits for that.
     async fn ended(self) {
         self.stop.send_replace(true);
+        drop(self.indexing);
         if let Some(projector) = self.projector
             && let Err(panic) = projector.await
         {

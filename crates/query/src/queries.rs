@@ -324,10 +324,10 @@ impl Queries {
             Some(_) => (request.model.clone(), request.query.clone()),
             None => ("unknown".to_owned(), "unknown".to_owned()),
         };
-        let labels = [("model", model), ("query", query)];
+        let labels = [("view", model), ("query", query)];
         metrics::histogram!("foldline_query_seconds", &labels).record(started.elapsed());
-        let [model, query] = labels;
-        let labels = [model, query, ("outcome", outcome_name.to_owned())];
+        let [view, query] = labels;
+        let labels = [view, query, ("outcome", outcome_name.to_owned())];
         metrics::counter!("foldline_queries_total", &labels).increment(1);
     }
 }

@@ -15,13 +15,15 @@ mod snapshots;
 use std::sync::Arc;
 
 pub use fencing::{
-    a_batch_is_all_or_nothing, a_duplicate_has_no_effect, a_replaced_writer_is_fenced,
-    any_batching_by_any_writer_gives_the_same_rows, parked_users_stay_parked,
-    sets_sums_and_deletes_mix,
+    a_batch_is_all_or_nothing, a_duplicate_has_no_effect, a_held_generation_stands_still,
+    a_replaced_writer_is_fenced, any_batching_by_any_writer_gives_the_same_rows,
+    parked_users_stay_parked, sets_sums_and_deletes_mix,
 };
 pub use generations::{
     a_generation_keeps_what_it_was_made_of, a_retired_generation_is_gone_for_all,
-    numbers_are_never_given_twice, switching_is_seen_whole, the_serving_one_is_not_retired,
+    a_switch_that_was_overtaken_changes_nothing, numbers_are_never_given_twice,
+    of_two_switches_at_once_one_is_overtaken, switching_is_seen_whole,
+    the_serving_one_is_not_retired,
 };
 pub use paging::{
     derived_values_sort_as_numbers_with_null_first, every_order_is_total_and_pages_lose_nothing,
@@ -59,13 +61,16 @@ macro_rules! tables_conformance {
         $crate::tables_conformance! { $open:
             a_batch_is_all_or_nothing,
             a_duplicate_has_no_effect,
+            a_held_generation_stands_still,
             a_replaced_writer_is_fenced,
             any_batching_by_any_writer_gives_the_same_rows,
             parked_users_stay_parked,
             sets_sums_and_deletes_mix,
             a_generation_keeps_what_it_was_made_of,
             a_retired_generation_is_gone_for_all,
+            a_switch_that_was_overtaken_changes_nothing,
             numbers_are_never_given_twice,
+            of_two_switches_at_once_one_is_overtaken,
             switching_is_seen_whole,
             the_serving_one_is_not_retired,
             derived_values_sort_as_numbers_with_null_first,

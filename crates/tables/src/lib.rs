@@ -2,18 +2,20 @@
 //!
 //! [`Tables`] is the port; [`Sqlite`] keeps the tables in one directory that several processes of
 //! one host can use. A store knows keys, changes and checkpoints; it knows no event, no log and no
-//! HTTP.
+//! HTTP. [`faulty`] wraps any store and makes it fail on command, for tests.
 //!
 //! Start reading at [`Tables`] in `port.rs`.
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod error;
+pub mod faulty;
 mod port;
 mod sqlite;
 
+pub use error::{CommitError, Source, SwitchError, TableError};
 pub use port::{
-    Absorbed, Batch, CommitError, Condition, Generation, GenerationNumber, GenerationState,
-    OrderValue, Parked, Select, Selected, Source, TableError, TableReader, TableSnapshot,
-    TableWriter, Tables, Words,
+    Absorbed, Batch, Condition, Generation, GenerationNumber, GenerationState, OrderValue, Parked,
+    Select, Selected, TableReader, TableSnapshot, TableWriter, Tables, Words,
 };
 pub use sqlite::Sqlite;

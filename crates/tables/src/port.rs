@@ -7,6 +7,8 @@ use foldline_kernel::{Checkpoint, Lane, LaneSequence, LogId, Position, UserId};
 use foldline_read_model::{Change, Model, OrderTerm, Revision, RowKey, RowValues, Value};
 use serde::{Deserialize, Serialize};
 
+use crate::{CommitError, SwitchError, TableError};
+
 /// A store of read models: derived state, every generation of which can be dropped and rebuilt.
 ///
 /// A generation is one built copy of a read model in tables of its own. The *registry* has one
@@ -26,12 +28,21 @@ pub trait Tables: Send + Sync + 'static {
     /// [`TableError`].
     async fn create(&self, model: &Arc<Model>, log_id: LogId) -> Result<Generation, TableError>;
 
-    /// Makes a generation the one that serves; the one that served becomes
-    /// [`GenerationState::Previous`]. Atomic: readers see the one or the other.
+    /// Makes a generation the one that serves, provided that `from` is the one that does now
+    /// (none: that none does); that one becomes [`GenerationState::Previous`]. Atomic: readers see
+    /// the one or the other.
+    ///
+    /// Where `to` serves already, nothing is changed, and that is success: a switch whose answer
+    /// was lost may be repeated, and two processes may mean the same.
     ///
     /// # Errors
-    /// [`TableError`].
-    async fn switch(&self, model: &str, to: GenerationNumber) -> Result<(), TableError>;
+    /// [`SwitchError`].
+    async fn switch(
+        &self,
+        model: &str,
+        from: Option<GenerationNumber>,
+        to: GenerationNumber,
+    ) -> Result<(), SwitchError>;
 
     /// Drops the tables of a generation that does not serve, and its registry row.
     ///
@@ -87,6 +98,23 @@ pub trait TableWriter: Send {
     /// # Errors
     /// [`TableError`].
     async fn finish_loading(&mut self) -> Result<(), TableError>;
+
+    /// Makes the indexes that the queries of this writer's model ask for, where they are missing:
+    /// queries may change while the rules, and so the rows, stay the same. Idempotent. Commits may
+    /// have to wait meanwhile.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    async fn index(&mut self) -> Result<(), TableError>;
+
+    /// Holds back the commits of every other writer, in whichever process, until this one is
+    /// dropped, and returns what has been absorbed. Whoever holds MUST let go within a bound.
+    ///
+    /// A store without transactions cannot, and MAY return what it reads.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    async fn hold(&mut self) -> Result<Absorbed, TableError>;
 }
 
 /// Reads the rows of one generation. It never writes.
@@ -116,6 +144,13 @@ pub trait TableReader: Send + Sync {
     /// # Errors
     /// [`TableError`].
     async fn count(&self) -> Result<u64, TableError>;
+
+    /// Returns how many bytes the generation takes in its store, indexes included; none where
+    /// that cannot be had cheaply.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    async fn bytes(&self) -> Result<Option<u64>, TableError>;
 }
 
 /// A pass over all rows of one snapshot.
@@ -273,84 +308,4 @@ pub struct Selected {
     pub absorbed: Absorbed,
     /// The rows, in the order asked for: every column of the model, by index.
     pub rows: Vec<Vec<Value>>,
-}
-
-/// The source of an error, for logs.
-pub type Source = Box<dyn std::error::Error + Send + Sync>;
-
-/// Why a store could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum TableError {
-    /// The store cannot be reached or is busy; try again later.
-    #[error("cannot {operation} now")]
-    Unavailable {
-        /// What was tried, such as `read the rows of order g3`.
-        operation: String,
-        /// Why.
-        source: Source,
-    },
-    /// The generation is not there (any more): it has been retired.
-    #[error("the read model `{model}` has no generation {generation}")]
-    NoGeneration {
-        /// The read model.
-        model: String,
-        /// The generation asked for.
-        generation: GenerationNumber,
-    },
-    /// The generation serves, so it cannot be retired; switch to another one first.
-    #[error("generation {generation} of the read model `{model}` serves")]
-    Serves {
-        /// The read model.
-        model: String,
-        /// The generation.
-        generation: GenerationNumber,
-    },
-    /// What is stored breaks an invariant.
-    #[error("cannot {operation}: {trouble}")]
-    Corrupt {
-        /// What was tried.
-        operation: String,
-        /// What is broken, and the way out.
-        trouble: String,
-    },
-}
-
-/// Why a batch was not committed.
-#[derive(Debug, thiserror::Error)]
-pub enum CommitError {
-    /// Another writer has moved a checkpoint; step down.
-    #[error("another projector has moved the checkpoint of lane {lane} of `{model}`")]
-    Fenced {
-        /// The read model.
-        model: String,
-        /// The lane.
-        lane: Lane,
-    },
-    /// A sum leaves its range, or might: apply the events one by one; the one that still fails
-    /// parks its user.
-    #[error("a sum of `{model}` overflows: {overflow}")]
-    Overflow {
-        /// The read model.
-        model: String,
-        /// The row.
-        key: RowKey,
-        /// The column.
-        overflow: foldline_read_model::Overflow,
-    },
-    /// Whether the batch was committed is unknown; [`TableWriter::absorbed`] tells.
-    #[error("the outcome of a commit to `{model}` is unknown")]
-    Unknown {
-        /// The read model.
-        model: String,
-        /// Why.
-        source: Source,
-    },
-    /// Certainly nothing was committed; try again.
-    #[error("`{model}` takes no commit now")]
-    Unavailable {
-        /// The read model.
-        model: String,
-        /// Why.
-        source: Source,
-    },
 }

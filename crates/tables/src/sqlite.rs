@@ -38,7 +38,8 @@ use sqlx::{ConnectOptions, Connection};
 
 use self::{files::For, reader::Reader, registry::Registry, trouble::Subject, writer::Writer};
 use crate::{
-    Generation, GenerationNumber, GenerationState, TableError, TableReader, TableWriter, Tables,
+    Generation, GenerationNumber, GenerationState, SwitchError, TableError, TableReader,
+    TableWriter, Tables,
 };
 
 /// The tables of one directory.
@@ -63,25 +64,25 @@ impl Sqlite {
 
     /// Finds a generation in the registry and checks the format of its file.
     async fn find(&self, subject: &Subject) -> Result<GenerationState, TableError> {
-        let generations = self.registry.generations(&subject.model).await?;
-        let found = generations
-            .into_iter()
-            .find(|generation| generation.number == subject.number)
-            .ok_or_else(|| subject.gone())?;
-        let sql = |error| subject.error("open", error);
-        let mut connection = files::options(&self.path(subject), For::Reading)
+        let state = self.registry.state(subject).await?;
+        let doing = "open";
+        let path = self.path(subject);
+        if !path.exists() {
+            // Unless it was retired at this moment, somebody took the file away.
+            self.registry.state(subject).await?;
+            return Err(subject.corrupt(doing, schema::missing_trouble(&path)));
+        }
+        let sql = |error| subject.error(doing, error);
+        let mut connection = files::options(&path, For::Reading)
             .connect()
             .await
             .map_err(sql)?;
         let format = files::format_of(&mut connection).await.map_err(sql)?;
         if format != files::FORMAT {
-            return Err(TableError::Corrupt {
-                operation: format!("open {} g{}", subject.model, subject.number),
-                trouble: schema::format_trouble(format),
-            });
+            return Err(subject.corrupt(doing, schema::format_trouble(format)));
         }
         connection.close().await.map_err(sql)?;
-        Ok(found.state)
+        Ok(state)
     }
 
     fn path(&self, subject: &Subject) -> PathBuf {
@@ -106,9 +107,16 @@ impl Tables for Sqlite {
         self.registry.create(model, log_id).await
     }
 
-    async fn switch(&self, model: &str, to: GenerationNumber) -> Result<(), TableError> {
+    async fn switch(
+        &self,
+        model: &str,
+        from: Option<GenerationNumber>,
+        to: GenerationNumber,
+    ) -> Result<(), SwitchError> {
         let subject = subject(model, to);
-        self.find(&subject).await?;
+        if self.find(&subject).await? == GenerationState::Serving {
+            return Ok(());
+        }
         let sql = |error| subject.error("index", error);
         // A generation never serves without its indexes, whoever forgot to finish its loading.
         let mut connection = files::options(&self.path(&subject), For::Loading)
@@ -117,7 +125,7 @@ impl Tables for Sqlite {
             .map_err(sql)?;
         load::finish(&mut connection).await.map_err(sql)?;
         connection.close().await.map_err(sql)?;
-        self.registry.switch(&subject).await
+        self.registry.switch(&subject, from).await
     }
 
     async fn retire(&self, model: &str, generation: GenerationNumber) -> Result<(), TableError> {
@@ -133,11 +141,12 @@ impl Tables for Sqlite {
         let building = self.find(&subject).await? == GenerationState::Building;
         let purpose = if building { For::Loading } else { For::Writing };
         let path = self.path(&subject);
-        let mut writer = Writer::new(Arc::clone(model), subject, path, purpose);
-        if !building {
-            writer.complete().await?;
-        }
-        Ok(Box::new(writer))
+        Ok(Box::new(Writer::new(
+            Arc::clone(model),
+            subject,
+            path,
+            purpose,
+        )))
     }
 
     async fn reader(

@@ -142,6 +142,7 @@ pub(crate) async fn rollback(
         .map_err(|error| match error {
             RollbackError::UnknownModel(_) => Problem::new(problem::UNKNOWN_VIEW, error),
             RollbackError::NoPrevious(_) => Problem::new(problem::NO_GENERATION, error),
+            RollbackError::Overtaken { .. } => Problem::new(problem::OVERTAKEN, error),
             RollbackError::Behind { events_behind, .. } => {
                 Problem::new(problem::BEHIND, error).with("behind", events_behind)
             }

@@ -25,6 +25,10 @@ const NOT_PROVOKED: &[(Code, &str)] = &[
         "lasts as long as the first build of a read model",
     ),
     (problem::REPLAY_RUNNING, "lasts as long as a replay"),
+    (
+        problem::OVERTAKEN,
+        "takes two nodes at once; a test of foldline-projector",
+    ),
     (problem::INTERNAL, "takes a fault of the node"),
     (problem::CORRUPT, "takes a table whose file is damaged"),
 ];

@@ -2,21 +2,24 @@
 
 use std::sync::Arc;
 
-use foldline_tables::{GenerationNumber, TableError};
+use foldline_tables::{Generation, GenerationNumber, GenerationState, SwitchError, TableError};
 use tokio::{
     sync::{mpsc, watch},
-    time::{Duration, Instant},
+    time::{Duration, Instant, timeout},
 };
 
-use super::Supervisor;
+use super::{Supervisor, switching::Switched};
 use crate::{
-    Doing, ReplayError, ReplayPhase, ReplayProgress,
+    Doing, ReplayError, ReplayEstimate, ReplayPhase, ReplayProgress,
     feeds::{self, Ends},
     live::Live,
+    plan,
     projector::told,
     replay::Reporter,
 };
 
+/// How long the rows of the serving generation are counted at most, before a replay begins.
+const ESTIMATE_MAX: Duration = Duration::from_secs(1);
 /// How long a switch that was not to be waits for its next attempt.
 const SWITCH_PAUSE: Duration = Duration::from_millis(500);
 
@@ -62,12 +65,16 @@ impl Supervisor {
         });
     }
 
-    /// Forgets a generation that was being built and tells who waits for it.
+    /// Forgets a generation that was being built and tells who waits for it what became of it: it
+    /// may serve already, by a switch whose answer was lost, or by another process.
     pub(super) fn builds_no_more(&mut self, number: GenerationNumber, why: &str) {
         let this = |building: &mut Building| building.live.number == number;
-        if let Some(Building { reporter, .. }) = self.building.take_if(this)
+        if let Some(Building { live, reporter, .. }) = self.building.take_if(this)
             && let Some(reporter) = reporter
         {
+            if live.state() == GenerationState::Serving {
+                return reporter.end(self.progress(number, ReplayPhase::Switched));
+            }
             let mut progress = self.progress(number, ReplayPhase::Failed);
             progress.trouble = Some(why.into());
             reporter.end(progress);
@@ -93,29 +100,66 @@ impl Supervisor {
             self.settle().await.map_err(tables)?;
         }
         if self.building.is_none() {
-            let log_id = self.shared.log.topology().log_id;
-            let created = self.shared.tables.create(&self.view.model(), log_id).await;
-            let generation = created.map_err(tables)?;
+            let generation = self.create_or_join().await.map_err(tables)?;
             self.take_up(&generation);
             self.builds(Some(generation.number));
         }
-        let building = self.building.as_mut().expect("it was taken up just now");
+        let building = self.building.as_ref().expect("it was taken up just now");
+        let live = Arc::clone(&building.live);
         if building.asked {
             return Err(ReplayError::AlreadyRunning {
                 model: model.clone(),
-                generation: building.live.number,
+                generation: live.number,
             });
         }
-        let (reporter, reports) = Reporter::new();
+        let (mut reporter, reports) = Reporter::new();
+        reporter.report(self.estimated(&live).await);
+        let building = self.building.as_mut().expect("nobody else takes it");
         building.asked = true;
         building.reporter = Some(reporter);
-        let number = building.live.number;
-        tracing::info!(view = %self.view.name, generation = %number, "a replay begins");
+        tracing::info!(view = %self.view.name, generation = %live.number, "a replay begins");
         Ok(reports)
     }
 
+    /// Says what a replay has before it.
+    async fn estimated(&self, live: &Live) -> ReplayProgress {
+        let ends = feeds::ends(self.shared.log.as_ref()).await.ok();
+        let phase = ReplayPhase::Estimating;
+        let mut progress = progress(&self.view.name, live, phase, ends.as_ref());
+        let mut estimate = ReplayEstimate {
+            events: ends.map(|ends| live.behind(&ends)),
+            serving: None,
+            rows: None,
+            bytes: None,
+        };
+        if let Some(serving) = self.view.serving() {
+            let tables = self.shared.tables.as_ref();
+            let size = timeout(ESTIMATE_MAX, serving.size(tables)).await;
+            estimate.serving = Some(serving.number);
+            (estimate.rows, estimate.bytes) = size.unwrap_or_default();
+        }
+        progress.estimate = Some(estimate);
+        progress
+    }
+
+    /// Creates a generation; where another process has begun one by the same definition at the
+    /// same moment, the older one is built by both.
+    async fn create_or_join(&mut self) -> Result<Generation, TableError> {
+        let (tables, model) = (Arc::clone(&self.shared.tables), self.view.model());
+        let log_id = self.shared.log.topology().log_id;
+        let own = tables.create(&model, log_id).await?;
+        let mut listed = tables.generations(&self.view.name).await?;
+        let begun = plan::begun(&listed, self.current(&model)).cloned();
+        let begun = begun.unwrap_or_else(|| own.clone());
+        if begun.number != own.number {
+            let why = "another process has begun the same";
+            self.discard(own.number, why, &mut listed).await;
+        }
+        Ok(begun)
+    }
+
     /// Reports on the generation that is being built, and switches to it when it can serve.
-    pub(super) async fn advance(&mut self) -> Result<(), TableError> {
+    pub(super) async fn advance(&mut self) -> Result<(), SwitchError> {
         let Some(building) = &mut self.building else {
             return Ok(());
         };
@@ -147,20 +191,17 @@ impl Supervisor {
         Ok(())
     }
 
-    async fn try_switch(&mut self, live: &Arc<Live>, ends: &Ends) -> Result<(), TableError> {
+    async fn try_switch(&mut self, live: &Arc<Live>, ends: &Ends) -> Result<(), SwitchError> {
         let switched = self.switch_to(live, ends).await;
         if let Some(building) = &mut self.building {
             building.switch_at = Instant::now() + SWITCH_PAUSE;
         }
         match switched {
-            Ok(false) => Ok(()),
-            Ok(true) => {
-                if let Some(Building { reporter, .. }) = self.building.take()
-                    && let Some(reporter) = reporter
-                {
-                    reporter.end(self.progress(live.number, ReplayPhase::Switched));
-                }
-                self.settle().await
+            // Somebody else was first: the next look, which is due now, sees what there is to do.
+            Ok(Switched::NotYet | Switched::Overtaken(_)) => Ok(()),
+            Ok(Switched::Done) => {
+                self.builds_no_more(live.number, "it serves");
+                Ok(self.settle().await?)
             }
             Err(error) => {
                 let number = live.number;
@@ -188,6 +229,7 @@ impl Supervisor {
                 events_per_second: 0.0,
                 seconds_left: None,
                 trouble: None,
+                estimate: None,
             },
         }
     }
@@ -206,5 +248,6 @@ fn progress(model: &str, live: &Live, phase: ReplayPhase, ends: Option<&Ends>) -
         events_per_second: 0.0,
         seconds_left: None,
         trouble: live.seen().trouble,
+        estimate: None,
     }
 }

@@ -3,48 +3,72 @@
 use std::sync::Arc;
 
 use foldline_read_model::Model;
-use foldline_tables::{Generation, GenerationNumber, TableError};
+use foldline_tables::{Generation, GenerationNumber, GenerationState, TableError};
 
 use super::{Running, Supervisor};
 use crate::{
     RetireError,
     feeds::Feeds,
     live::Live,
-    plan::{self, Build},
+    plan::{self, Build, Current},
     projector::told,
 };
+
+/// Comes before the number of every generation.
+const NONE_YET: GenerationNumber = GenerationNumber(0);
 
 impl Supervisor {
     /// Makes what this process does agree with the registry and the current definition.
     pub(super) async fn settle(&mut self) -> Result<(), TableError> {
         let tables = Arc::clone(&self.shared.tables);
-        let log_id = self.shared.log.topology().log_id;
         let model = self.view.model();
         let mut listed = tables.generations(&self.view.name).await?;
-        let plan = plan::plan(&listed, &model.revision, log_id);
+        let newest = listed.last().map(|newest| newest.number);
+        self.read_at.get_or_insert(newest.unwrap_or(NONE_YET));
+        let plan = plan::plan(&listed, self.current(&model));
+        self.note_overruled(plan.overruled);
+        let surplus = self.surplus_of(&listed);
         for number in plan.retire {
-            self.retire(number, "another definition is being built")
-                .await?;
-            listed.retain(|generation| generation.number != number);
+            let why = "another definition is being built";
+            self.discard(number, why, &mut listed).await;
+        }
+        for number in surplus {
+            let why = "a newer one is kept to go back to";
+            self.discard(number, why, &mut listed).await;
         }
         let building = match plan.build {
             Build::Nothing => None,
             Build::Resume(number) => Some(number),
             Build::New => {
                 listed = self.create_once(&model).await?;
-                match plan::plan(&listed, &model.revision, log_id).build {
-                    Build::Resume(number) => Some(number),
-                    // Another process was first, and its generation serves already.
-                    Build::Nothing | Build::New => None,
-                }
+                plan::begun(&listed, self.current(&model)).map(|begun| begun.number)
             }
         };
         self.let_go(&listed).await;
         for generation in &listed {
             self.take_up(generation);
         }
+        self.index_all(&model);
         self.builds(building);
         Ok(())
+    }
+
+    /// What this process goes by, given the definition it has.
+    pub(super) fn current<'m>(&self, model: &'m Model) -> Current<'m> {
+        Current {
+            revision: &model.revision,
+            log: self.shared.log.topology().log_id,
+            read_at: self.read_at.unwrap_or(NONE_YET),
+        }
+    }
+
+    fn note_overruled(&mut self, overruled: bool) {
+        if overruled && !self.overruled {
+            tracing::warn!(view = %self.view.name,
+                "another process goes by another definition, which it has read later; this one \
+                 follows it");
+        }
+        self.overruled = overruled;
     }
 
     /// Creates a generation unless another process has done so at the same moment; returns what
@@ -62,12 +86,26 @@ impl Supervisor {
             .filter(|generation| generation.number < own)
             .cloned()
             .collect();
-        if plan::plan(&before, &model.revision, log_id).build != Build::New {
-            self.retire(own, "another process has begun the same")
-                .await?;
-            listed.retain(|generation| generation.number != own);
+        if plan::plan(&before, self.current(model)).build != Build::New {
+            let why = "another process has begun the same";
+            self.discard(own, why, &mut listed).await;
         }
         Ok(listed)
+    }
+
+    /// Makes the indexes of changed queries, where the rules are still those of the definition.
+    fn index_all(&mut self, model: &Arc<Model>) {
+        let Self {
+            running, shared, ..
+        } = self;
+        for running in running.values_mut() {
+            let live = &running.live;
+            // What is being built gets its indexes when it has been loaded.
+            let loaded = live.state() != GenerationState::Building;
+            if loaded && live.follows.is_some() && live.revision == model.revision {
+                running.index(shared, model);
+            }
+        }
     }
 
     /// Stops following what is not in the registry any more.
@@ -93,7 +131,10 @@ impl Supervisor {
     /// Follows a generation that is not followed yet.
     pub(super) fn take_up(&mut self, generation: &Generation) {
         if let Some(running) = self.running.get_mut(&generation.number) {
-            running.live.set_state(generation.state);
+            if running.live.set_state(generation.state) {
+                // Whoever waits for a position may find it where another process switched to.
+                (self.shared.notice)(&self.view.name);
+            }
             running.revive(&self.shared, &self.view.name);
             return;
         }
@@ -138,20 +179,51 @@ impl Supervisor {
     }
 
     /// Drops a generation and its tables.
+    ///
+    /// From the store first: its projector finds out, as every other process's does, and goes on
+    /// where the store refuses.
     pub(super) async fn retire(
         &mut self,
         number: GenerationNumber,
         why: &str,
     ) -> Result<(), TableError> {
-        self.drop_running(number).await;
-        match self.shared.tables.retire(&self.view.name, number).await {
-            // Another process did it.
+        let retired = self.shared.tables.retire(&self.view.name, number).await;
+        match retired {
+            // Another process did it, perhaps.
             Ok(()) | Err(TableError::NoGeneration { .. }) => {}
-            Err(error) => return Err(error),
+            Err(error) => {
+                if self.is_listed(number).await {
+                    return Err(error);
+                }
+            }
         }
+        self.drop_running(number).await;
         tracing::info!(view = %self.view.name, generation = %number, why, "retired a generation");
         self.builds_no_more(number, why);
         Ok(())
+    }
+
+    /// Tells whether the registry has a generation, or cannot say that it has not.
+    async fn is_listed(&self, number: GenerationNumber) -> bool {
+        let listed = self.shared.tables.generations(&self.view.name).await;
+        listed.is_ok_and(|listed| listed.iter().any(|listed| listed.number == number))
+    }
+
+    /// Drops a generation that nobody wants; where that fails it is in nobody's way, and is tried
+    /// again with the next look.
+    pub(super) async fn discard(
+        &mut self,
+        number: GenerationNumber,
+        why: &str,
+        listed: &mut Vec<Generation>,
+    ) {
+        match self.retire(number, why).await {
+            Ok(()) => listed.retain(|generation| generation.number != number),
+            Err(error) => {
+                tracing::warn!(view = %self.view.name, generation = %number, error = told(&error),
+                    "a generation could not be retired; trying again");
+            }
+        }
     }
 
     pub(super) async fn retire_on_demand(
@@ -159,32 +231,24 @@ impl Supervisor {
         number: GenerationNumber,
     ) -> Result<(), RetireError> {
         let model = self.view.name.to_string();
-        let tables = |source| RetireError::Tables {
-            model: model.clone(),
-            source,
+        let tables = |source| match source {
+            TableError::Serves { .. } => RetireError::Serves {
+                model: model.clone(),
+                generation: number,
+            },
+            source => RetireError::Tables {
+                model: model.clone(),
+                source,
+            },
         };
         let listed = self.shared.tables.generations(&model).await;
-        let listed = listed.map_err(tables)?;
-        let Some(generation) = listed.iter().find(|listed| listed.number == number) else {
+        if !listed.map_err(tables)?.iter().any(|it| it.number == number) {
             return Err(RetireError::UnknownGeneration {
                 model: model.clone(),
                 generation: number,
             });
-        };
-        if generation.state == foldline_tables::GenerationState::Serving {
-            return Err(RetireError::Serves {
-                model: model.clone(),
-                generation: number,
-            });
         }
-        match self.retire(number, "somebody asked for it").await {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                // Its projector has stopped; the next look takes it up again.
-                self.look_at = tokio::time::Instant::now();
-                tracing::warn!(error = told(&error), "a generation could not be retired");
-                Err(tables(error))
-            }
-        }
+        let retired = self.retire(number, "somebody asked for it").await;
+        retired.map_err(tables)
     }
 }

@@ -1,9 +1,14 @@
 //! Making another generation the one that serves.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use foldline_tables::{Absorbed, GenerationNumber, GenerationState, TableError};
-use tokio::time::timeout;
+use foldline_tables::{
+    Absorbed, Generation, GenerationNumber, GenerationState, SwitchError, TableError, TableWriter,
+};
+use tokio::{
+    sync::OwnedMutexGuard,
+    time::{Instant, timeout},
+};
 
 use super::Supervisor;
 use crate::{
@@ -12,9 +17,35 @@ use crate::{
     live::Live,
 };
 
+/// What came of a switch.
+#[derive(Debug)]
+pub(super) enum Switched {
+    /// It serves.
+    Done,
+    /// It cannot yet.
+    NotYet,
+    /// Another process was first: this one serves now, and everything is to be seen anew.
+    Overtaken(Option<GenerationNumber>),
+}
+
+/// What nobody needs once a generation serves: the previous ones, but for the one it is switched
+/// from. Noted before the switch, whose answer may be lost, and kept until all of it is retired.
+#[derive(Debug)]
+pub(super) struct Surplus {
+    once_serves: GenerationNumber,
+    numbers: BTreeSet<GenerationNumber>,
+}
+
+/// Holds back the commits of the generation that is switched from, here and elsewhere.
+#[derive(Default)]
+struct Hold {
+    _gate: Option<OwnedMutexGuard<()>>,
+    _writer: Option<Box<dyn TableWriter>>,
+}
+
 impl Supervisor {
     /// Switches to a generation once none of its checkpoints is behind those of the one that
-    /// serves; tells whether it did.
+    /// serves, and only from that one.
     ///
     /// While the two are compared, commits of the one that serves are held back: else each could
     /// be ahead of the other in some lane for ever. The first generation has nothing to compare
@@ -24,80 +55,130 @@ impl Supervisor {
         &mut self,
         new: &Arc<Live>,
         ends: &Ends,
-    ) -> Result<bool, TableError> {
-        let settings = &self.shared.settings;
+    ) -> Result<Switched, SwitchError> {
         let serving = self.view.serving();
-        // An earlier try took effect though its answer was lost. Compared with itself it would be
-        // taken for the one to go back to, and the real one would be retired.
+        // An earlier try took effect though its answer was lost, or another process did the same.
         if serving.as_ref().is_some_and(|old| old.number == new.number) {
-            return Ok(true);
+            return Ok(Switched::Done);
         }
-        // Nobody here holds back what another process may follow, so only the end will do.
-        let unfollowed = serving.as_ref().is_some_and(|old| old.follows.is_none());
-        let near = if unfollowed { 0 } else { settings.near_events };
-        if new.behind(ends) > near {
-            return Ok(false);
+        if new.behind(ends) > self.shared.settings.near_events {
+            return Ok(Switched::NotYet);
         }
-        let old = serving.filter(|old| old.follows.is_some());
-        let _held = match &old {
-            None => None,
-            Some(old) => {
-                let gate = Arc::clone(&old.gate).lock_owned();
-                let Ok(held) = timeout(settings.hold_max, gate).await else {
-                    return Ok(false);
-                };
-                let goal = self.absorbed_by(old).await?;
-                if !reaches(new, old, &goal, settings.hold_max).await {
-                    return Ok(false);
-                }
-                Some(held)
-            }
+        let hold = match &serving {
+            Some(old) => self.compare(new, old, ends).await?,
+            None => Some(Hold::default()),
         };
+        let Some(_hold) = hold else {
+            return Ok(Switched::NotYet);
+        };
+        let from = serving.as_ref().map(|old| old.number);
+        self.note_surplus(from, new.number);
         before_switch();
-        self.shared
-            .tables
-            .switch(&self.view.name, new.number)
-            .await?;
+        let tables = &self.shared.tables;
+        match tables.switch(&self.view.name, from, new.number).await {
+            Ok(()) => {}
+            Err(SwitchError::Overtaken { serving, .. }) => {
+                self.look_at = Instant::now();
+                return Ok(Switched::Overtaken(serving));
+            }
+            // The registry tells; where it does not, the next look does.
+            Err(error @ SwitchError::Unknown { .. }) => {
+                if !self.serves(new.number).await {
+                    self.look_at = Instant::now();
+                    return Err(error);
+                }
+            }
+            Err(error @ SwitchError::Table(_)) => return Err(error),
+        }
         switched();
         new.set_state(GenerationState::Serving);
-        if let Some(old) = &old {
+        if let Some(old) = &serving {
             old.set_state(GenerationState::Previous);
         }
         tracing::info!(view = %self.view.name, generation = %new.number, "switched");
         (self.shared.notice)(&self.view.name);
-        // The switch has happened whatever comes of this: one generation too many is retired with
-        // the next switch.
-        let kept = old.map(|old| old.number);
-        if let Err(error) = self.keep_one_previous(kept).await {
-            tracing::warn!(view = %self.view.name, error = &error as &dyn std::error::Error,
-                "an older generation could not be retired");
-        }
-        Ok(true)
+        Ok(Switched::Done)
     }
 
-    /// What the store says, since another process may be the one that moves it.
-    async fn absorbed_by(&self, live: &Live) -> Result<Absorbed, TableError> {
-        let Some((model, _)) = &live.follows else {
-            return Ok(Absorbed::default());
+    /// Holds back the commits of the generation that serves until what is returned is dropped, if
+    /// the new one then has what it has.
+    async fn compare(
+        &self,
+        new: &Arc<Live>,
+        old: &Arc<Live>,
+        ends: &Ends,
+    ) -> Result<Option<Hold>, TableError> {
+        let within = self.shared.settings.hold_max;
+        let Ok(gate) = timeout(within, Arc::clone(&old.gate).lock_owned()).await else {
+            return Ok(None);
         };
-        let reader = self.shared.tables.reader(model, live.number).await?;
-        reader.absorbed().await
+        match self.hold(old).await {
+            Ok(Some((writer, goal))) => {
+                let reached = reaches(new, old, &goal, within).await;
+                Ok(reached.then_some(Hold {
+                    _gate: Some(gate),
+                    _writer: Some(writer),
+                }))
+            }
+            // Nobody here can say what it holds, so only the end of the log will do.
+            Ok(None) | Err(TableError::Corrupt { .. } | TableError::NoGeneration { .. }) => {
+                Ok((new.behind(ends) == 0).then(Hold::default))
+            }
+            Err(error) => Err(error),
+        }
     }
 
-    /// Retires every previous generation but the one that served last.
-    async fn keep_one_previous(
-        &mut self,
-        kept: Option<GenerationNumber>,
-    ) -> Result<(), TableError> {
-        let Some(kept) = kept else { return Ok(()) };
-        let listed = self.shared.tables.generations(&self.view.name).await?;
-        for generation in listed {
-            if generation.state == GenerationState::Previous && generation.number != kept {
-                self.retire(generation.number, "a newer one is kept to go back to")
-                    .await?;
-            }
+    /// Holds a generation in the store, where another process may be the one that moves it; none
+    /// where it cannot be followed.
+    async fn hold(
+        &self,
+        live: &Live,
+    ) -> Result<Option<(Box<dyn TableWriter>, Absorbed)>, TableError> {
+        let Some((model, _)) = &live.follows else {
+            return Ok(None);
+        };
+        let mut writer = self.shared.tables.writer(model, live.number).await?;
+        let absorbed = writer.hold().await?;
+        Ok(Some((writer, absorbed)))
+    }
+
+    /// Tells whether the registry says that a generation serves.
+    async fn serves(&self, number: GenerationNumber) -> bool {
+        let listed = self.shared.tables.generations(&self.view.name).await;
+        let serves = |listed: &Generation| {
+            listed.number == number && listed.state == GenerationState::Serving
+        };
+        listed.is_ok_and(|listed| listed.iter().any(serves))
+    }
+
+    fn note_surplus(&mut self, from: Option<GenerationNumber>, to: GenerationNumber) {
+        let generations = self.view.generations().into_iter();
+        let previous = generations.filter(|live| live.state() == GenerationState::Previous);
+        let numbers = previous.map(|live| live.number);
+        self.surplus = Some(Surplus {
+            once_serves: to,
+            numbers: numbers
+                .filter(|number| *number != to && Some(*number) != from)
+                .collect(),
+        });
+    }
+
+    /// Returns what the last switch left over and is still there, once that switch has happened.
+    pub(super) fn surplus_of(&mut self, listed: &[Generation]) -> Vec<GenerationNumber> {
+        let Some(surplus) = &self.surplus else {
+            return Vec::new();
+        };
+        let in_state = |state| listed.iter().filter(move |listed| listed.state == state);
+        let serving = in_state(GenerationState::Serving).next();
+        if serving.is_none_or(|serving| serving.number != surplus.once_serves) {
+            return Vec::new();
         }
-        Ok(())
+        let left = in_state(GenerationState::Previous).map(|previous| previous.number);
+        let left: Vec<_> = left.filter(|left| surplus.numbers.contains(left)).collect();
+        if left.is_empty() {
+            self.surplus = None;
+        }
+        left
     }
 
     /// Switches back to the generation that served before.
@@ -107,7 +188,7 @@ impl Supervisor {
             model: model.clone(),
             source,
         };
-        self.settle().await.map_err(tables)?;
+        self.settle().await.map_err(|error| tables(error.into()))?;
         let mut generations = self.view.generations().into_iter().rev();
         let previous = generations.find(|live| live.state() == GenerationState::Previous);
         let Some(previous) = previous else {
@@ -120,10 +201,22 @@ impl Supervisor {
         };
         let ends = feeds::ends(self.shared.log.as_ref()).await;
         let ends = ends.map_err(|_| behind(u64::MAX))?;
-        if !self.switch_to(&previous, &ends).await.map_err(tables)? {
-            return Err(behind(previous.behind(&ends)));
+        match self.switch_to(&previous, &ends).await.map_err(tables)? {
+            Switched::Done => {}
+            Switched::NotYet => return Err(behind(previous.behind(&ends))),
+            Switched::Overtaken(serving) => {
+                return Err(RollbackError::Overtaken {
+                    model: model.clone(),
+                    serving,
+                });
+            }
         }
-        self.settle().await.map_err(tables)?;
+        // It serves; what is left to do is done with the next look where it cannot be now.
+        if let Err(error) = self.settle().await {
+            self.look_at = Instant::now();
+            tracing::warn!(view = %self.view.name, error = &error as &dyn std::error::Error,
+                "the registry cannot be read after a switch");
+        }
         Ok(previous.number)
     }
 }

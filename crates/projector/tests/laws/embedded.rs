@@ -2,8 +2,8 @@
 
 use std::{path::Path, sync::Arc};
 
-use foldline_event_log::{Announcement, 
-    EventLog,
+use foldline_event_log::{
+    Announcement, EventLog,
     embedded::{Embedded, Settings},
 };
 use foldline_kernel::{Context, Epoch, LaneSequence, Sequence};
@@ -34,7 +34,10 @@ async fn append(log: &Embedded, facts: &[Fact]) {
     };
     for fact in facts {
         let lane = log.topology().lane_of(fact.user);
-        let mut writer = log.open_writer(lane, Announcement::default()).await.unwrap();
+        let mut writer = log
+            .open_writer(lane, Announcement::default())
+            .await
+            .unwrap();
         writer.append(vec![new_event(fact, stamp)]).await.unwrap();
     }
 }

@@ -9,8 +9,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use foldline_event_log::{Announcement, 
-    Corruption, EventLog, FollowError, Follower, From, Heads, LaneWriter, OpenWriterError, Place,
+use foldline_event_log::{
+    Announcement, Corruption, EventLog, FollowError, Follower, From, Heads, LaneWriter,
+    OpenWriterError, Place,
 };
 use foldline_kernel::{
     Checkpoint, CommandId, Context, Epoch, EventId, Lane, LaneSequence, LogId, Sequence, Timestamp,

@@ -10,7 +10,7 @@ use foldline_kernel::LogId;
 use foldline_read_model::{Model, RowKey, RowValues};
 use foldline_tables::{
     Absorbed, Batch, CommitError, Generation, GenerationNumber, GenerationState, Select, Selected,
-    TableError, TableReader, TableSnapshot, TableWriter, Tables,
+    SwitchError, TableError, TableReader, TableSnapshot, TableWriter, Tables,
 };
 
 /// What goes wrong with a commit.
@@ -43,6 +43,8 @@ struct Table {
     absorbed: Absorbed,
     retired: bool,
     commits: usize,
+    /// The queries of which indexes were made.
+    indexed: Vec<String>,
 }
 
 impl MemoryTables {
@@ -54,6 +56,13 @@ impl MemoryTables {
     /// Forgets the faults that are still planned.
     pub(crate) fn fail_no_more(&self) {
         self.store().faults.clear();
+    }
+
+    /// Returns the queries of which a generation has indexes.
+    pub(crate) fn indexed(&self, model: &str, number: GenerationNumber) -> Vec<String> {
+        let table = self.table(model, number).unwrap();
+        let table = table.lock().unwrap();
+        table.indexed.clone()
     }
 
     /// Counts the commits to a generation.
@@ -115,23 +124,52 @@ impl Tables for MemoryTables {
         Ok(generation)
     }
 
-    async fn switch(&self, model: &str, to: GenerationNumber) -> Result<(), TableError> {
+    async fn switch(
+        &self,
+        model: &str,
+        from: Option<GenerationNumber>,
+        to: GenerationNumber,
+    ) -> Result<(), SwitchError> {
+        self.table(model, to)?;
         let mut store = self.store();
-        for (generation, _) in &mut store.generations {
-            if generation.model == model {
-                match generation.state {
-                    _ if generation.number == to => generation.state = GenerationState::Serving,
-                    GenerationState::Serving => generation.state = GenerationState::Previous,
-                    _ => {}
-                }
-            }
+        let of_model = |(known, _): &&mut (Generation, _)| known.model == model;
+        let mut known = store.generations.iter_mut().filter(of_model);
+        let serving = known.find(|(known, _)| known.state == GenerationState::Serving);
+        let number = serving.as_ref().map(|(known, _)| known.number);
+        if number == Some(to) {
+            return Ok(());
         }
+        if number != from {
+            return Err(SwitchError::Overtaken {
+                model: model.into(),
+                serving: number,
+            });
+        }
+        if let Some((serving, _)) = serving {
+            serving.state = GenerationState::Previous;
+        }
+        let mut known = store.generations.iter_mut().filter(of_model);
+        let new = known.find(|(known, _)| known.number == to);
+        new.expect("it was found").0.state = GenerationState::Serving;
         Ok(())
     }
 
     async fn retire(&self, model: &str, number: GenerationNumber) -> Result<(), TableError> {
-        self.table(model, number)?.lock().unwrap().retired = true;
+        let table = self.table(model, number)?;
         let mut store = self.store();
+        let mut generations = store.generations.iter();
+        let serving = |(known, _): &(Generation, _)| {
+            known.model == model
+                && known.number == number
+                && known.state == GenerationState::Serving
+        };
+        if generations.any(serving) {
+            return Err(TableError::Serves {
+                model: model.into(),
+                generation: number,
+            });
+        }
+        table.lock().unwrap().retired = true;
         store
             .generations
             .retain(|(known, _)| known.model != model || known.number != number);
@@ -266,7 +304,18 @@ impl TableWriter for Handle {
     }
 
     async fn finish_loading(&mut self) -> Result<(), TableError> {
+        self.index().await
+    }
+
+    async fn index(&mut self) -> Result<(), TableError> {
+        let mut table = self.table.lock().unwrap();
+        let queries = self.model.queries.iter();
+        table.indexed = queries.map(|query| query.name.to_string()).collect();
         Ok(())
+    }
+
+    async fn hold(&mut self) -> Result<Absorbed, TableError> {
+        Ok(self.read()?.absorbed)
     }
 }
 
@@ -291,6 +340,10 @@ impl TableReader for Handle {
 
     async fn count(&self) -> Result<u64, TableError> {
         Ok(self.read()?.rows.len() as u64)
+    }
+
+    async fn bytes(&self) -> Result<Option<u64>, TableError> {
+        Ok(None)
     }
 }
 

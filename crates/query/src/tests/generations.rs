@@ -43,7 +43,7 @@ async fn nothing_serves_until_it_is_switched_to() {
         "{refused:?}"
     );
     bed.tables
-        .switch("seller_sales", table.number)
+        .switch("seller_sales", None, table.number)
         .await
         .unwrap();
     assert_eq!(lines(&bed, "").await, [1]);
@@ -222,7 +222,9 @@ async fn whoever_reads_all_the_time_never_sees_an_older_state() {
         let mut new = kit::table(&bed, &model).await;
         fill(&mut new, at, 1).await;
         // As a supervisor does: nothing is committed between the comparison and the notice.
-        bed.tables.switch("seller_sales", new.number).await.unwrap();
+        let from = Some(serving.number);
+        let switched = bed.tables.switch("seller_sales", from, new.number).await;
+        switched.unwrap();
         bed.notice.switched("seller_sales");
         fill(&mut serving, 5, 1).await;
         fill(&mut new, 2, 1).await;

@@ -7,7 +7,8 @@ use foldline_kernel::{
 };
 use foldline_read_model::{Access, Change, Field, Model, Order, OrderTerm, RowKey, Value};
 use foldline_tables::{
-    Batch, GenerationNumber, Parked, Sqlite, TableWriter, Tables, conformance::models,
+    Batch, GenerationNumber, GenerationState, Parked, Sqlite, TableWriter, Tables,
+    conformance::models,
 };
 use uuid::Uuid;
 
@@ -147,7 +148,12 @@ pub(super) async fn table(bed: &Bed, model: &Arc<Model>) -> Table {
 /// A generation that serves.
 pub(super) async fn served(bed: &Bed, model: &Arc<Model>) -> Table {
     let table = table(bed, model).await;
-    bed.tables.switch(&model.name, table.number).await.unwrap();
+    let generations = bed.tables.generations(&model.name).await.unwrap();
+    let mut generations = generations.iter();
+    let serving = generations.find(|known| known.state == GenerationState::Serving);
+    let from = serving.map(|serving| serving.number);
+    let switched = bed.tables.switch(&model.name, from, table.number).await;
+    switched.unwrap();
     table
 }
 

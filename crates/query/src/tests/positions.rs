@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use foldline_kernel::{Caller, LogId, Position, UserId};
 use foldline_read_model::{Model, Value};
-use foldline_tables::{Generation, GenerationNumber, TableError, TableReader, TableWriter, Tables};
+use foldline_tables::{
+    Generation, GenerationNumber, SwitchError, TableError, TableReader, TableWriter, Tables,
+};
 
 use super::kit::{self, ANN, BOB, Bed, LONG, position, text, time, uuid};
 use crate::{Answer, QueryError, Request, Settings};
@@ -159,7 +161,12 @@ impl Tables for Stuck {
     async fn create(&self, _: &Arc<Model>, _: LogId) -> Result<Generation, TableError> {
         unreachable!("nobody creates here")
     }
-    async fn switch(&self, _: &str, _: GenerationNumber) -> Result<(), TableError> {
+    async fn switch(
+        &self,
+        _: &str,
+        _: Option<GenerationNumber>,
+        _: GenerationNumber,
+    ) -> Result<(), SwitchError> {
         unreachable!("nobody switches here")
     }
     async fn retire(&self, _: &str, _: GenerationNumber) -> Result<(), TableError> {

@@ -107,6 +107,34 @@ pub async fn a_batch_is_all_or_nothing(stores: &Stores) {
     assert_eq!(absorbed.parked, torn.parked);
 }
 
+/// While somebody holds a generation, nobody commits to it; afterwards everybody goes on.
+pub async fn a_held_generation_stands_still(stores: &Stores) {
+    let model = models::sales("held");
+    let (number, mut writer) = kit::fresh(&stores.first, &model).await;
+    let commit = |from, to| kit::batch(&model, 0, from, to, []);
+    writer.commit(&commit(0, 5)).await.expect("a commit");
+    let mut holder = stores
+        .second
+        .writer(&model, number)
+        .await
+        .expect("a writer");
+    let held = holder.hold().await.expect("nobody else holds it");
+    assert_eq!(held.checkpoints, [kit::checkpoint(0, 5)]);
+    let batch = commit(5, 9);
+    let mut committing = std::pin::pin!(writer.commit(&batch));
+    let reader = stores.first.reader(&model, number).await.expect("a reader");
+    for _ in 0..20 {
+        let early = futures::poll!(committing.as_mut());
+        assert!(early.is_pending(), "it commits while it is held: {early:?}");
+        let absorbed = reader.absorbed().await.expect("readers are not held back");
+        assert_eq!(absorbed.checkpoints, [kit::checkpoint(0, 5)]);
+    }
+    drop(holder);
+    committing.await.expect("it goes on");
+    let absorbed = reader.absorbed().await.expect("absorbed");
+    assert_eq!(absorbed.checkpoints, [kit::checkpoint(0, 9)]);
+}
+
 /// Parked users are stored with the checkpoint, and the first event stays the one that says why.
 pub async fn parked_users_stay_parked(stores: &Stores) {
     let model = models::orders("parking");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use foldline_read_model::{Model, Value};
 
 use super::{Stores, kit, models};
-use crate::{GenerationNumber, GenerationState, TableError, Tables};
+use crate::{GenerationNumber, GenerationState, SwitchError, TableError, Tables};
 
 async fn states(tables: &Arc<dyn Tables>, model: &str) -> Vec<(u32, GenerationState)> {
     let generations = tables.generations(model).await.expect("generations");
@@ -67,11 +67,7 @@ pub async fn switching_is_seen_whole(stores: &Stores) {
         create(&stores.first, &model).await,
         create(&stores.first, &model).await,
     );
-    stores
-        .first
-        .switch("switched", one)
-        .await
-        .expect("a switch");
+    switch(&stores.first, "switched", None, one).await;
     assert_eq!(
         states(&stores.second, "switched").await,
         [(1, Serving), (2, Building)]
@@ -87,37 +83,26 @@ pub async fn switching_is_seen_whole(stores: &Stores) {
         }
     });
     for _ in 0..10 {
-        stores
-            .first
-            .switch("switched", two)
-            .await
-            .expect("a switch");
-        stores
-            .first
-            .switch("switched", one)
-            .await
-            .expect("and back");
+        switch(&stores.first, "switched", Some(one), two).await;
+        switch(&stores.first, "switched", Some(two), one).await;
     }
     watching
         .await
         .expect("the watcher saw one serve at every moment");
-    stores
-        .second
-        .switch("switched", two)
-        .await
-        .expect("a switch");
-    stores
-        .second
-        .switch("switched", two)
-        .await
-        .expect("no change");
+    switch(&stores.second, "switched", Some(one), two).await;
     assert_eq!(
         states(&stores.first, "switched").await,
         [(1, Previous), (2, Serving)]
     );
-    let nowhere = stores.first.switch("switched", GenerationNumber(9)).await;
+    let nowhere = stores
+        .first
+        .switch("switched", Some(two), GenerationNumber(9))
+        .await;
     assert!(
-        matches!(nowhere, Err(TableError::NoGeneration { .. })),
+        matches!(
+            nowhere,
+            Err(SwitchError::Table(TableError::NoGeneration { .. }))
+        ),
         "{nowhere:?}"
     );
     assert_eq!(
@@ -126,15 +111,89 @@ pub async fn switching_is_seen_whole(stores: &Stores) {
     );
 }
 
+/// A switch takes place only from what the caller took for the serving one; what serves already
+/// is switched to by everybody who means it.
+pub async fn a_switch_that_was_overtaken_changes_nothing(stores: &Stores) {
+    use GenerationState::{Building, Previous, Serving};
+    let model = models::orders("overtaken");
+    let mut numbers = Vec::new();
+    for _ in 0..3 {
+        numbers.push(create(&stores.first, &model).await);
+    }
+    let [one, two, three] = numbers[..] else {
+        unreachable!("three were made")
+    };
+    let overtaken = async |tables: &Arc<dyn Tables>, from, to, by: Option<GenerationNumber>| {
+        let before = states(tables, "overtaken").await;
+        match tables.switch("overtaken", from, to).await {
+            Err(SwitchError::Overtaken { serving, .. }) => assert_eq!(serving, by),
+            other => panic!("expected to be overtaken by {by:?}, not {other:?}"),
+        }
+        assert_eq!(states(tables, "overtaken").await, before);
+    };
+    overtaken(&stores.first, Some(one), two, None).await;
+    switch(&stores.first, "overtaken", None, one).await;
+    overtaken(&stores.second, None, two, Some(one)).await;
+    switch(&stores.first, "overtaken", Some(one), two).await;
+    overtaken(&stores.second, Some(one), three, Some(two)).await;
+    overtaken(&stores.second, Some(three), one, Some(two)).await;
+    // Whoever meant the same, or lost the answer, is told that it is so.
+    switch(&stores.second, "overtaken", Some(one), two).await;
+    switch(&stores.second, "overtaken", Some(two), two).await;
+    assert_eq!(
+        states(&stores.first, "overtaken").await,
+        [(1, Previous), (2, Serving), (3, Building)]
+    );
+}
+
+/// Of two that switch from the same one at the same moment, to different ones, one is overtaken.
+pub async fn of_two_switches_at_once_one_is_overtaken(stores: &Stores) {
+    let model = models::orders("at_once");
+    let one = create(&stores.first, &model).await;
+    switch(&stores.first, "at_once", None, one).await;
+    let mut serving = one;
+    for _ in 0..20 {
+        let (a, b) = (
+            create(&stores.first, &model).await,
+            create(&stores.first, &model).await,
+        );
+        let (to_a, to_b) = futures::future::join(
+            stores.first.switch("at_once", Some(serving), a),
+            stores.second.switch("at_once", Some(serving), b),
+        )
+        .await;
+        let (winner, loser, lost) = match (to_a, to_b) {
+            (Ok(()), lost) => (a, b, lost),
+            (lost, Ok(())) => (b, a, lost),
+            neither => panic!("{neither:?}"),
+        };
+        assert!(
+            matches!(&lost, Err(SwitchError::Overtaken { serving, .. }) if *serving == Some(winner)),
+            "{lost:?}"
+        );
+        for number in [serving, loser] {
+            let retired = stores.first.retire("at_once", number).await;
+            retired.expect("it does not serve");
+        }
+        serving = winner;
+    }
+}
+
+async fn switch(
+    tables: &Arc<dyn Tables>,
+    model: &str,
+    from: Option<GenerationNumber>,
+    to: GenerationNumber,
+) {
+    let switched = tables.switch(model, from, to).await;
+    switched.expect("a switch from what serves");
+}
+
 /// Retiring the serving generation is refused; it goes on serving.
 pub async fn the_serving_one_is_not_retired(stores: &Stores) {
     let model = models::orders("serving");
     let number = create(&stores.first, &model).await;
-    stores
-        .first
-        .switch("serving", number)
-        .await
-        .expect("a switch");
+    switch(&stores.first, "serving", None, number).await;
     let refused = stores.second.retire("serving", number).await;
     assert!(
         matches!(refused, Err(TableError::Serves { .. })),

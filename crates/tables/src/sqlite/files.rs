@@ -71,15 +71,25 @@ pub(crate) fn generations(dir: &Path, model: &str) -> io::Result<Vec<GenerationN
 
 /// Removes a file with its write-ahead log. Whoever has it open goes on reading what is gone.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    for suffix in ["", "-wal", "-shm"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        match std::fs::remove_file(PathBuf::from(name)) {
+    for file in [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")] {
+        match std::fs::remove_file(file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
     Ok(())
+}
+
+/// Returns how large a file is, with its write-ahead log.
+pub(crate) fn bytes(path: &Path) -> io::Result<u64> {
+    let log = std::fs::metadata(beside(path, "-wal")).map_or(0, |log| log.len());
+    Ok(std::fs::metadata(path)?.len() + log)
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 /// Returns how a file is opened.

@@ -132,6 +132,10 @@ impl TableReader for Reader {
             .map_err(|error| self.trouble(doing, error))?;
         Ok(count.unsigned_abs())
     }
+
+    async fn bytes(&self) -> Result<Option<u64>, TableError> {
+        Ok(files::bytes(&self.path).ok())
+    }
 }
 
 impl Rows {

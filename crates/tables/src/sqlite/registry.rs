@@ -14,7 +14,7 @@ use super::{
     schema,
     trouble::{Subject, table_error},
 };
-use crate::{Generation, GenerationNumber, GenerationState, TableError};
+use crate::{Generation, GenerationNumber, GenerationState, SwitchError, TableError};
 
 const CONNECTIONS_MAX: u32 = 2;
 
@@ -58,6 +58,14 @@ impl Registry {
         list(&mut connection, model).await.map_err(sql)
     }
 
+    /// Returns the state of a generation that has not been retired.
+    pub(crate) async fn state(&self, subject: &Subject) -> Result<GenerationState, TableError> {
+        let generations = self.generations(&subject.model).await?;
+        let mut generations = generations.into_iter();
+        let found = generations.find(|known| known.number == subject.number);
+        found.map(|known| known.state).ok_or_else(|| subject.gone())
+    }
+
     /// Makes a generation: its number, its file and its row, or none of them.
     pub(crate) async fn create(
         &self,
@@ -81,34 +89,50 @@ impl Registry {
         Ok(generation)
     }
 
-    /// Makes a generation serve, and the one that served the previous one.
-    pub(crate) async fn switch(&self, subject: &Subject) -> Result<(), TableError> {
-        let sql = |error| subject.error("switch to", error);
+    /// Makes a generation serve in place of the one that does, if that is still the expected one.
+    pub(crate) async fn switch(
+        &self,
+        subject: &Subject,
+        from: Option<GenerationNumber>,
+    ) -> Result<(), SwitchError> {
+        let sql = |error| SwitchError::from(subject.error("switch to", error));
         let mut connection = self.pool.acquire().await.map_err(sql)?;
         let mut transaction = connection
             .begin_with("BEGIN IMMEDIATE")
             .await
             .map_err(sql)?;
-        sqlx::query(
-            "UPDATE generations SET state = 'previous'
-             WHERE model = ? AND state = 'serving' AND number <> ?",
-        )
-        .bind(&subject.model)
-        .bind(i64::from(subject.number.0))
-        .execute(&mut *transaction)
-        .await
-        .map_err(sql)?;
-        let switched =
-            sqlx::query("UPDATE generations SET state = 'serving' WHERE model = ? AND number = ?")
+        let listed = list(&mut transaction, &subject.model).await.map_err(sql)?;
+        if !listed.iter().any(|known| known.number == subject.number) {
+            return Err(subject.gone().into());
+        }
+        let serving = listed
+            .iter()
+            .find(|known| known.state == GenerationState::Serving)
+            .map(|known| known.number);
+        if serving == Some(subject.number) {
+            return Ok(());
+        }
+        if serving != from {
+            return Err(SwitchError::Overtaken {
+                model: subject.model.clone(),
+                serving,
+            });
+        }
+        for (state, number) in [("previous", from), ("serving", Some(subject.number))] {
+            let Some(number) = number else { continue };
+            sqlx::query("UPDATE generations SET state = ? WHERE model = ? AND number = ?")
+                .bind(state)
                 .bind(&subject.model)
-                .bind(i64::from(subject.number.0))
+                .bind(i64::from(number.0))
                 .execute(&mut *transaction)
                 .await
                 .map_err(sql)?;
-        if switched.rows_affected() == 0 {
-            return Err(subject.gone());
         }
-        transaction.commit().await.map_err(sql)
+        let committed = transaction.commit().await;
+        committed.map_err(|error| SwitchError::Unknown {
+            model: subject.model.clone(),
+            source: error.into(),
+        })
     }
 
     /// Removes a generation that does not serve: first from the registry, so that nobody finds it

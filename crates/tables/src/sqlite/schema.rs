@@ -180,3 +180,11 @@ pub(crate) fn format_trouble(format: i64) -> String {
         files::FORMAT
     )
 }
+
+/// Says that a file is not where the registry has it.
+pub(crate) fn missing_trouble(path: &std::path::Path) -> String {
+    format!(
+        "there is no {}; a replay of the read model builds its table anew",
+        path.display()
+    )
+}

@@ -19,6 +19,13 @@ impl Subject {
         }
     }
 
+    pub(crate) fn corrupt(&self, doing: &str, trouble: String) -> TableError {
+        TableError::Corrupt {
+            operation: format!("{doing} {} g{}", self.model, self.number),
+            trouble,
+        }
+    }
+
     /// Tells an error of SQLite on this generation.
     pub(crate) fn error(&self, doing: &str, error: Error) -> TableError {
         table_error(format!("{doing} {} g{}", self.model, self.number), error)

@@ -67,16 +67,6 @@ impl Writer {
         })
     }
 
-    /// Makes the indexes that the model's queries ask for, where they are missing.
-    pub(crate) async fn complete(&mut self) -> Result<(), TableError> {
-        let mut connection = self.take("index").await?;
-        load::index_for(&mut connection, self.rows.model())
-            .await
-            .map_err(|error| self.subject.error("index", error))?;
-        self.connection = Some(connection);
-        Ok(())
-    }
-
     async fn transact(
         &mut self,
         connection: &mut SqliteConnection,
@@ -237,6 +227,28 @@ impl TableWriter for Writer {
         // From here on it is written like any other; the next connection has other settings.
         self.purpose = For::Writing;
         Ok(())
+    }
+
+    async fn index(&mut self) -> Result<(), TableError> {
+        let mut connection = self.take("index").await?;
+        load::index_for(&mut connection, self.rows.model())
+            .await
+            .map_err(|error| self.subject.error("index", error))?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    /// A write transaction that writes nothing: it ends, and lets go, with its connection.
+    async fn hold(&mut self) -> Result<Absorbed, TableError> {
+        let doing = "hold back the commits to";
+        let mut connection = self.take(doing).await?;
+        sqlx::query("BEGIN IMMEDIATE")
+            .execute(&mut connection)
+            .await
+            .map_err(|error| self.subject.error(doing, error))?;
+        let absorbed = absorbed::read(&mut connection, &self.subject).await?;
+        self.connection = Some(connection);
+        Ok(absorbed)
     }
 }
 
