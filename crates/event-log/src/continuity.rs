@@ -66,6 +66,21 @@ impl Continuity {
         Ok(())
     }
 
+    /// Returns the lane sequence of the last event.
+    pub(crate) fn lane_sequence(&self) -> LaneSequence {
+        self.lane_sequence
+    }
+
+    /// Tells whether a context's last event has come, if this is its last sequence.
+    pub(crate) fn ends_at(&self, context: usize, last: Sequence) -> bool {
+        self.next[context].is_none_or(|next| next == last.next())
+    }
+
+    /// Tells whether a command has begun whose last part has not come yet.
+    pub(crate) fn is_within_command(&self) -> bool {
+        self.parts.within.is_some()
+    }
+
     /// Checks that all that was to come up to the end of the lane has come.
     pub(crate) fn at_end(&self, heads: &Heads) -> Result<(), Corruption> {
         for (next, last) in self.next.iter().zip(&heads.sequences) {

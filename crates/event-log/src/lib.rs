@@ -32,6 +32,8 @@ pub mod conformance;
 mod continuity;
 pub mod embedded;
 pub mod faulty;
+pub mod kafka;
+mod places;
 mod port;
 mod snapshots;
 

@@ -228,8 +228,24 @@ pub enum Place {
     Position(Position, LaneSequence),
     /// At a lane sequence.
     LaneSequence(LaneSequence),
+    /// Where this position had to come.
+    Expected(Position),
+    /// At the end of a context's partition.
+    End(Context),
     /// In the checkpoint a follower was to start from.
     Checkpoint(Box<Checkpoint>),
+}
+
+impl Place {
+    /// Returns the place of an event.
+    pub(crate) fn of(lane: Lane, event: &Event) -> Self {
+        let position = Position {
+            context: event.context.clone(),
+            partition: lane,
+            sequence: event.sequence,
+        };
+        Self::Position(position, event.lane_sequence)
+    }
 }
 
 impl std::fmt::Display for Place {
@@ -237,6 +253,8 @@ impl std::fmt::Display for Place {
         match self {
             Self::Position(position, lane) => write!(f, "at {position} (lane sequence {lane})"),
             Self::LaneSequence(lane) => write!(f, "at lane sequence {lane}"),
+            Self::Expected(position) => write!(f, "where {position} had to come"),
+            Self::End(context) => write!(f, "at the end of `{context}`"),
             Self::Checkpoint(at) => write!(
                 f,
                 "after the checkpoint at lane sequence {}",

@@ -37,7 +37,7 @@ pub(super) fn contexts() -> Vec<Context> {
 pub(super) async fn opened(site: &dyn Site) -> Arc<dyn EventLog> {
     match site.open(&contexts()).await {
         Ok(log) => log,
-        Err(error) => panic!("the log does not open: {error}"),
+        Err(error) => panic!("the log does not open: {error}: {error:?}"),
     }
 }
 

@@ -116,7 +116,7 @@ impl EmbeddedFollower {
     fn admit(&mut self, events: Vec<Placed>, scanned: LaneSequence, end: Option<Heads>) {
         for (context, event) in events {
             if let Err(corruption) = self.continuity.admit(context, &event) {
-                self.stop(reader::place_of(self.lane, &event), corruption);
+                self.stop(Place::of(self.lane, &event), corruption);
                 return;
             }
             self.ready.push_back(event);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use foldline_kernel::{Lane, LaneSequence, Position, Sequence};
-use foldline_schema::{Event, decode};
+use foldline_schema::decode;
 
 use super::{
     record::{self, Header},
@@ -220,16 +220,6 @@ fn corrupt(
         None => Place::LaneSequence(at),
     };
     Stop::Corrupt(place, corruption)
-}
-
-/// Returns the place of an event as an error names it.
-pub(crate) fn place_of(lane: Lane, event: &Event) -> Place {
-    let position = Position {
-        context: event.context.clone(),
-        partition: lane,
-        sequence: event.sequence,
-    };
-    Place::Position(position, event.lane_sequence)
 }
 
 /// How long a stretch of a lane is read in order rather than halved further.

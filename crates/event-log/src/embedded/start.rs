@@ -9,7 +9,7 @@ use super::{
     reader::{self, Stop},
     shared::Shared,
 };
-use crate::{Corruption, FollowError, From, Heads, Place, continuity::Continuity};
+use crate::{FollowError, From, Heads, continuity::Continuity, places};
 
 /// Finds the place where a follower of one context starts.
 pub(crate) async fn of_context(
@@ -27,11 +27,7 @@ pub(crate) async fn of_context(
     match from {
         From::Beginning => next = Some(Sequence(1)),
         From::After(at) => {
-            check(shared, lane, &at, &end)?;
-            if at.sequences.iter().all(|(known, _)| known != context) && !is_whole(&at) {
-                let corruption = Corruption::OtherContexts(context.clone());
-                return Err(refused(lane, at, corruption));
-            }
+            places::check_context(&shared.topology, lane, context, &at, &end)?;
             next = Some(at.sequence(context).next());
             checkpoint.advance(context, at.sequence(context), at.lane_sequence);
         }
@@ -41,7 +37,9 @@ pub(crate) async fn of_context(
             next = Some(sequence);
             checkpoint.advance(context, Sequence(sequence.0 - 1), before);
         }
-        From::LaneSequence(at) => checkpoint.lane_sequence = before(shared, lane, at, &end)?,
+        From::LaneSequence(at) => {
+            checkpoint.lane_sequence = places::before(&shared.topology, lane, at, &end)?
+        }
     }
     let mut sequences = vec![None; end.sequences.len()];
     sequences[index] = next;
@@ -62,23 +60,16 @@ pub(crate) fn of_lane(shared: &Shared, lane: Lane, from: From) -> Result<Start, 
     match from {
         From::Beginning => next.fill(Some(Sequence(1))),
         From::After(at) => {
-            check(shared, lane, &at, &end)?;
-            if !is_whole(&at) {
-                let corruption = partial(contexts, &at);
-                return Err(refused(lane, at, corruption));
-            }
+            places::check_lane(&shared.topology, lane, &at, &end)?;
             for (next, context) in next.iter_mut().zip(contexts) {
                 *next = Some(at.sequence(context).next());
             }
             checkpoint = at;
         }
-        From::LaneSequence(at) => checkpoint.lane_sequence = before(shared, lane, at, &end)?,
-        From::Sequence(_) => {
-            return Err(FollowError::Unavailable {
-                lane,
-                source: "a lane is followed from a lane sequence, not from a sequence".into(),
-            });
+        From::LaneSequence(at) => {
+            checkpoint.lane_sequence = places::before(&shared.topology, lane, at, &end)?
         }
+        From::Sequence(_) => return Err(places::not_by_sequence(lane)),
     }
     Ok(Start {
         lane,
@@ -99,44 +90,6 @@ pub(crate) fn end(shared: &Shared, lane: Lane) -> Result<Heads, FollowError> {
     }
 }
 
-/// A checkpoint of another log or beyond the tail is corrupt: waiting would not mend it.
-fn check(shared: &Shared, lane: Lane, at: &Checkpoint, end: &Heads) -> Result<(), FollowError> {
-    if at.log_id != shared.topology.log_id || at.lane != lane {
-        return Err(refused(lane, at.clone(), Corruption::OtherLog));
-    }
-    let contexts = &shared.topology.contexts;
-    let beyond = at.lane_sequence > end.lane_sequence
-        || contexts
-            .iter()
-            .zip(&end.sequences)
-            .any(|(context, last)| at.sequence(context) > *last);
-    if beyond {
-        let corruption = Corruption::BeyondTail(end.lane_sequence);
-        return Err(refused(lane, at.clone(), corruption));
-    }
-    Ok(())
-}
-
-/// Each event has one lane sequence and one sequence, so a checkpoint that covers every context
-/// of its lane adds up.
-fn is_whole(at: &Checkpoint) -> bool {
-    let absorbed: u64 = at.sequences.iter().map(|(_, sequence)| sequence.0).sum();
-    absorbed == at.lane_sequence.0
-}
-
-/// Names the context that a checkpoint leaves out.
-fn partial(contexts: &[Context], at: &Checkpoint) -> Corruption {
-    let covers = |context: &Context| at.sequences.iter().any(|(known, _)| known == context);
-    match contexts.iter().find(|context| !covers(context)) {
-        Some(context) => Corruption::OtherContexts(context.clone()),
-        None => Corruption::Sequence {
-            kind: "lanesequence",
-            expected: at.sequences.iter().map(|(_, sequence)| sequence.0).sum(),
-            found: at.lane_sequence.0,
-        },
-    }
-}
-
 /// Finds the lane sequence before a sequence of a context, which may be the next to come.
 async fn locate_before(
     shared: &Arc<Shared>,
@@ -146,7 +99,8 @@ async fn locate_before(
     end: &Heads,
 ) -> Result<LaneSequence, FollowError> {
     if sequence > end.sequences[context].next() {
-        return Err(beyond(shared, lane, LaneSequence(sequence.0 - 1), end));
+        let at = LaneSequence(sequence.0 - 1);
+        return Err(places::beyond(&shared.topology, lane, at, end));
     }
     let (shared, end) = (Arc::clone(shared), end.clone());
     let turns = Arc::clone(&shared.readers);
@@ -156,32 +110,4 @@ async fn locate_before(
         .await
         .unwrap_or_else(|ended| Err(Stop::Unavailable(ended.into())))
         .map_err(|stop| stop.error(lane))
-}
-
-/// Returns the place before a lane sequence, which may be the next to come.
-fn before(
-    shared: &Shared,
-    lane: Lane,
-    at: LaneSequence,
-    end: &Heads,
-) -> Result<LaneSequence, FollowError> {
-    let before = LaneSequence(at.0.saturating_sub(1));
-    if before > end.lane_sequence {
-        return Err(beyond(shared, lane, before, end));
-    }
-    Ok(before)
-}
-
-fn beyond(shared: &Shared, lane: Lane, at: LaneSequence, end: &Heads) -> FollowError {
-    let mut place = Checkpoint::beginning(shared.topology.log_id, lane);
-    place.lane_sequence = at;
-    refused(lane, place, Corruption::BeyondTail(end.lane_sequence))
-}
-
-fn refused(lane: Lane, at: Checkpoint, corruption: Corruption) -> FollowError {
-    FollowError::Corrupt {
-        lane,
-        place: Place::Checkpoint(Box::new(at)),
-        corruption,
-    }
 }

@@ -1,0 +1,138 @@
+//! What the parts of an open log share.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicI64, Ordering},
+};
+
+use foldline_kernel::{Context, Lane, Topology};
+
+use super::{
+    Settings,
+    client::Clients,
+    ends::LaneEnd,
+    pace::Paces,
+    probe::{Partition, Probes},
+    topics::{Names, partition},
+    topology,
+};
+use crate::{FollowError, Heads, Source};
+
+pub(crate) struct Shared {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) clients: Clients,
+    pub(crate) probes: Probes,
+    pub(crate) names: Names,
+    pub(crate) topology: Topology,
+    pub(crate) paces: Paces,
+    /// The topics of the contexts, in the order of the topology.
+    pub(crate) topics: Vec<Arc<str>>,
+    /// Where the topology topic ended when it was last read.
+    topology_end: AtomicI64,
+    /// Per lane the end as far as this process knows.
+    known: Vec<Mutex<LaneEnd>>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        settings: Arc<Settings>,
+        clients: Clients,
+        probes: Probes,
+        names: Names,
+        topology: Topology,
+    ) -> Self {
+        let contexts = &topology.contexts;
+        let topics = contexts.iter().map(|context| names.context(context));
+        let known = topology
+            .all_lanes()
+            .map(|_| Mutex::new(LaneEnd::empty(contexts.len())))
+            .collect();
+        Self {
+            topics: topics.collect(),
+            settings,
+            clients,
+            probes,
+            names,
+            paces: Paces::default(),
+            topology,
+            topology_end: AtomicI64::new(0),
+            known,
+        }
+    }
+
+    /// A lane's partition of every context, in the order of the topology.
+    pub(crate) fn partitions(&self, lane: Lane) -> Vec<Partition> {
+        self.topics
+            .iter()
+            .map(|topic| partition(topic, lane))
+            .collect()
+    }
+
+    /// Returns the lane's end as far as this process knows.
+    pub(crate) fn known(&self, lane: Lane) -> MutexGuard<'_, LaneEnd> {
+        self.known[lane.index()]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a lane reaches at least as far; what was read later may be behind what was
+    /// appended here.
+    pub(crate) fn reached(&self, lane: Lane, heads: &Heads) {
+        let mut known = self.known(lane);
+        if heads.lane_sequence > known.heads.lane_sequence {
+            known.heads = heads.clone();
+        }
+    }
+
+    /// Refuses a lane that the log does not have.
+    pub(crate) fn check_lane(&self, lane: Lane) -> Result<(), Source> {
+        let lanes = self.topology.lanes;
+        if lane.0 >= lanes {
+            return Err(format!("the log has {lanes} lanes").into());
+        }
+        Ok(())
+    }
+
+    /// Refuses to go on once another process has brought the log a context that this program
+    /// lacks: its events take lane sequences that this program would give out again.
+    pub(crate) fn check_contexts(&self) -> Result<(), Source> {
+        let of_topology = Partition {
+            topic: self.names.topology.clone(),
+            number: 0,
+        };
+        let end = self.probes.with(|probe| {
+            let ends = probe.ends(std::slice::from_ref(&of_topology))?;
+            Ok(ends[0])
+        })?;
+        if end == self.topology_end.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let now = topology::read(&self.probes, &self.names.topology)?
+            .map_err(|broken| format!("the topology cannot be read any more: {broken:?}"))?
+            .ok_or("the topology is gone")?;
+        let lacking = topology::lacking(&now, &self.topology.contexts);
+        if !lacking.is_empty() {
+            return Err(format!(
+                "the log has a context that this program lacks: `{}`; start a program that has it",
+                lacking
+                    .iter()
+                    .map(Context::as_str)
+                    .collect::<Vec<_>>()
+                    .join("`, `")
+            )
+            .into());
+        }
+        if now.log_id != self.topology.log_id {
+            return Err("another log has taken the place of this one".into());
+        }
+        self.topology_end.store(end, Ordering::Release);
+        Ok(())
+    }
+
+    pub(crate) fn unavailable(lane: Lane, source: impl Into<Source>) -> FollowError {
+        FollowError::Unavailable {
+            lane,
+            source: source.into(),
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! Reads the partitions of one lane from a place on, on a thread of its own, in the lane's order.
+//!
+//! ```text
+//!   orders/3     1   ·   3   6        an event goes on its way once every lower lane sequence
+//!   payments/3   ·   2   ·   ·        has: 6 waits for 4 and 5, whichever partition brings them
+//! ```
+//!
+//! A transaction becomes visible in one partition after another, so that a wait is nothing
+//! unusual. It is a gap once everything that had been written by then is visible, and what had
+//! to come is not among it.
+
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use foldline_kernel::{Lane, LaneSequence, Position, Sequence};
+use foldline_schema::{Event, decode};
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    consumer::{Consumer as _, base_consumer::PartitionQueue},
+    error::KafkaError,
+    types::RDKafkaErrorCode,
+};
+use tokio::sync::mpsc;
+
+use super::{
+    client::{Consumer, Logging, Reading},
+    probe::Partition,
+    shared::Shared,
+    topics::partition,
+};
+use crate::{Corruption, FollowError, Place, Source};
+
+/// How much one chunk holds at most.
+pub(crate) const CHUNK_EVENTS_MAX: usize = 1024;
+const CHUNK_BYTES_MAX: usize = 1 << 20;
+
+/// How many chunks are read ahead of their follower.
+const CHUNKS_AHEAD: usize = 2;
+
+/// How long a wait for events takes before the client's own events are served.
+const WAIT_MAX: Duration = Duration::from_millis(100);
+
+/// How long an event waits for a lower one before it is asked whether that one can still come.
+pub(crate) const STALLED: Duration = Duration::from_millis(300);
+
+/// An event, and where it lies.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    pub(crate) context: usize,
+    pub(crate) offset: i64,
+    pub(crate) event: Arc<Event>,
+}
+
+/// Some events in order, and why no more will come, if none will.
+#[derive(Default)]
+pub(crate) struct Chunk {
+    pub(crate) items: Vec<Item>,
+    pub(crate) stopped: Option<Stop>,
+}
+
+/// Why a stream cannot go on.
+pub(crate) enum Stop {
+    Corrupt(Place, Corruption),
+    Unavailable(Source),
+}
+
+impl Stop {
+    pub(crate) fn error(self, lane: Lane) -> FollowError {
+        match self {
+            Self::Corrupt(place, corruption) => FollowError::Corrupt {
+                lane,
+                place,
+                corruption,
+            },
+            Self::Unavailable(source) => Shared::unavailable(lane, source),
+        }
+    }
+}
+
+/// What a stream reads.
+pub(crate) struct From {
+    pub(crate) lane: Lane,
+    /// Contexts with the offsets to begin at; several are merged by lane sequence.
+    pub(crate) offsets: Vec<(usize, i64)>,
+    /// Whether every lane sequence has to come.
+    pub(crate) whole: bool,
+    /// Events up to here are skipped where reading begins.
+    pub(crate) after: LaneSequence,
+}
+
+/// Starts to read; the stream ends when the receiver is dropped.
+pub(crate) fn start(shared: Arc<Shared>, from: From) -> Result<mpsc::Receiver<Chunk>, Source> {
+    let (chunks, receiver) = mpsc::channel(CHUNKS_AHEAD);
+    std::thread::Builder::new()
+        .name(format!("foldline-read-{}", from.lane))
+        .spawn(move || {
+            let stop = match Stream::open(shared, from, chunks.clone()) {
+                Ok(stream) => stream.run(),
+                Err(source) => Some((Vec::new(), Stop::Unavailable(source))),
+            };
+            if let Some((items, stop)) = stop {
+                let _ = chunks.blocking_send(Chunk {
+                    items,
+                    stopped: Some(stop),
+                });
+            }
+        })?;
+    Ok(receiver)
+}
+
+struct Stream {
+    shared: Arc<Shared>,
+    lane: Lane,
+    whole: bool,
+    after: LaneSequence,
+    // Their queues go before the consumer.
+    parts: Vec<Part>,
+    consumer: Arc<Consumer>,
+    /// The last lane sequence that went on its way.
+    passed: LaneSequence,
+    ready: Vec<Item>,
+    ready_bytes: usize,
+    chunks: mpsc::Sender<Chunk>,
+    wake: Arc<Wake>,
+    stalled: Option<Stalled>,
+}
+
+/// One partition that is read.
+struct Part {
+    context: usize,
+    partition: Partition,
+    queue: PartitionQueue<Logging>,
+    /// There may be something in the queue.
+    filled: Arc<AtomicBool>,
+    /// Whether nothing has come yet that was not to be skipped.
+    skipping: bool,
+    /// The next event, until it is its turn.
+    held: Option<Result<Item, Corruption>>,
+    /// Where what has not been seen begins.
+    next_offset: i64,
+    next_sequence: Option<Sequence>,
+    /// Why nothing more will come from here.
+    failed: Option<KafkaError>,
+}
+
+/// Wakes the stream's thread when a queue fills.
+#[derive(Default)]
+struct Wake {
+    rung: Mutex<bool>,
+    bell: Condvar,
+}
+
+/// A wait that has lasted.
+struct Stalled {
+    since: Instant,
+    /// How far the partitions had been written when it began to look like a gap.
+    written: Option<Vec<i64>>,
+}
+
+type Ended = Option<(Vec<Item>, Stop)>;
+
+impl Stream {
+    fn open(shared: Arc<Shared>, from: From, chunks: mpsc::Sender<Chunk>) -> Result<Self, Source> {
+        let consumer = Arc::new(shared.clients.consumer(Reading::Streams, true)?);
+        let wake = Arc::new(Wake::default());
+        let mut assignment = TopicPartitionList::new();
+        let mut parts = Vec::with_capacity(from.offsets.len());
+        for (context, offset) in from.offsets {
+            let partition = partition(&shared.topics[context], from.lane);
+            let Partition { topic, number } = &partition;
+            assignment.add_partition_offset(topic, *number, Offset::Offset(offset))?;
+            parts.push(Part::new(
+                &consumer,
+                context,
+                partition.clone(),
+                offset,
+                &wake,
+            )?);
+        }
+        consumer.assign(&assignment)?;
+        Ok(Self {
+            shared,
+            lane: from.lane,
+            whole: from.whole,
+            after: from.after,
+            passed: from.after,
+            parts,
+            consumer,
+            ready: Vec::new(),
+            ready_bytes: 0,
+            chunks,
+            wake,
+            stalled: None,
+        })
+    }
+
+    /// Reads until nobody takes the events any more (`None`), or something is in the way.
+    fn run(mut self) -> Ended {
+        loop {
+            while let Some(index) = self.next() {
+                self.stalled = None;
+                match self.parts[index].held.take().expect("it was chosen") {
+                    Ok(item) => self.pass(index, item),
+                    Err(corruption) => return self.bad(index, corruption),
+                }
+                if self.is_full() && !self.flush() {
+                    return None;
+                }
+            }
+            if !self.flush() {
+                return None;
+            }
+            if let Err(source) = self.serve() {
+                return self.end(Stop::Unavailable(source));
+            }
+            match self.is_gap() {
+                Ok(true) => return self.gap(),
+                Ok(false) => self.wait(),
+                Err(source) => return self.end(Stop::Unavailable(source)),
+            }
+        }
+    }
+
+    /// Chooses the partition whose next event goes on its way now, if one does.
+    fn next(&mut self) -> Option<usize> {
+        for part in &mut self.parts {
+            part.fill(self.after);
+        }
+        let is_due = |part: &Part| match &part.held {
+            None => false,
+            Some(Ok(item)) => !self.whole || item.event.lane_sequence <= self.passed.next(),
+            // Everything before it has gone on its way, when there is only one partition.
+            Some(Err(_)) => !self.whole,
+        };
+        self.parts.iter().position(is_due)
+    }
+
+    fn pass(&mut self, index: usize, item: Item) {
+        let part = &mut self.parts[index];
+        part.next_sequence = Some(item.event.sequence.next());
+        self.passed = item.event.lane_sequence;
+        self.ready_bytes += item.event.record.len();
+        self.ready.push(item);
+    }
+
+    fn is_full(&self) -> bool {
+        self.ready.len() >= CHUNK_EVENTS_MAX || self.ready_bytes >= CHUNK_BYTES_MAX
+    }
+
+    /// Hands over what is ready, waiting until it is taken; tells whether anybody does.
+    fn flush(&mut self) -> bool {
+        if self.ready.is_empty() {
+            return !self.chunks.is_closed();
+        }
+        self.ready_bytes = 0;
+        let chunk = Chunk {
+            items: std::mem::take(&mut self.ready),
+            stopped: None,
+        };
+        self.chunks.blocking_send(chunk).is_ok()
+    }
+
+    /// Serves the client's own events; trouble with the cluster is its to mend.
+    fn serve(&mut self) -> Result<(), Source> {
+        let failed = self.parts.iter_mut().find_map(|part| part.failed.take());
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        match self.consumer.poll(Duration::ZERO) {
+            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => Err(error.into()),
+            Some(Err(error)) => {
+                tracing::debug!(%error, lane = %self.lane, "kafka consumer");
+                Ok(())
+            }
+            Some(Ok(_)) | None => Ok(()),
+        }
+    }
+
+    fn wait(&self) {
+        if !self.wake.wait() {
+            // Nothing was heard of; whoever has missed a ring looks now.
+            for part in &self.parts {
+                part.filled.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    /// Tells whether what has to come next can still come, once it has been waited for.
+    fn is_gap(&mut self) -> Result<bool, Source> {
+        if self.parts.iter().all(|part| part.held.is_none()) {
+            self.stalled = None;
+            return Ok(false);
+        }
+        if self.parts.iter().all(|part| part.held.is_some()) {
+            return Ok(true);
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Stalled {
+            since: Instant::now(),
+            written: None,
+        });
+        if stalled.since.elapsed() < STALLED {
+            return Ok(false);
+        }
+        let empty: Vec<&Part> = self
+            .parts
+            .iter()
+            .filter(|part| part.held.is_none())
+            .collect();
+        let partitions: Vec<_> = empty.iter().map(|part| part.partition.clone()).collect();
+        let written = match stalled.written.take() {
+            Some(written) if written.len() == empty.len() => written,
+            _ => self.shared.probes.written(&partitions)?,
+        };
+        let nothing = self.shared.probes.with(|probe| {
+            let ends = probe.ends(&partitions)?;
+            if ends
+                .iter()
+                .zip(&written)
+                .any(|(end, written)| end < written)
+            {
+                return Ok(false);
+            }
+            let places: Vec<_> = empty
+                .iter()
+                .map(|part| (part.partition.clone(), part.next_offset))
+                .collect();
+            let found = probe.first_from(&places)?;
+            Ok(found.iter().all(Option::is_none))
+        })?;
+        stalled.since = Instant::now();
+        stalled.written = Some(written);
+        Ok(nothing)
+    }
+
+    /// What had to come next is not there: a record in its place is damaged, or it is missing.
+    fn gap(mut self) -> Ended {
+        let bad = self
+            .parts
+            .iter()
+            .position(|part| matches!(part.held, Some(Err(_))));
+        if let Some(index) = bad
+            && let Some(Err(corruption)) = self.parts[index].held.take()
+        {
+            return self.bad(index, corruption);
+        }
+        // A context that this program lacks would leave just such gaps.
+        if let Err(source) = self.shared.check_contexts() {
+            return self.end(Stop::Unavailable(source));
+        }
+        let held = self.parts.iter().filter_map(|part| match &part.held {
+            Some(Ok(item)) => Some(item.event.lane_sequence),
+            _ => None,
+        });
+        let corruption = Corruption::Sequence {
+            kind: "lanesequence",
+            expected: self.passed.next().0,
+            found: held.min().unwrap_or_default().0,
+        };
+        let place = Place::LaneSequence(self.passed.next());
+        self.end(Stop::Corrupt(place, corruption))
+    }
+
+    /// A record of a partition is no event.
+    fn bad(self, index: usize, corruption: Corruption) -> Ended {
+        let part = &self.parts[index];
+        let place = match part.next_sequence {
+            Some(sequence) if !self.whole => Place::Expected(Position {
+                context: self.shared.topology.contexts[part.context].clone(),
+                partition: self.lane,
+                sequence,
+            }),
+            _ => Place::LaneSequence(self.passed.next()),
+        };
+        self.end(Stop::Corrupt(place, corruption))
+    }
+
+    fn end(self, stop: Stop) -> Ended {
+        Some((self.ready, stop))
+    }
+}
+
+impl Part {
+    fn new(
+        consumer: &Arc<Consumer>,
+        context: usize,
+        partition: Partition,
+        offset: i64,
+        wake: &Arc<Wake>,
+    ) -> Result<Self, Source> {
+        let mut queue = consumer
+            .split_partition_queue(&partition.topic, partition.number)
+            .ok_or("a partition that is none")?;
+        let filled = Arc::new(AtomicBool::new(true));
+        let (wake, fills) = (Arc::clone(wake), Arc::clone(&filled));
+        queue.set_nonempty_callback(move || {
+            fills.store(true, Ordering::Release);
+            wake.ring();
+        });
+        Ok(Self {
+            context,
+            partition,
+            queue,
+            filled,
+            skipping: true,
+            held: None,
+            next_offset: offset,
+            next_sequence: None,
+            failed: None,
+        })
+    }
+
+    /// Takes the next event from the queue, unless one is held.
+    fn fill(&mut self, after: LaneSequence) {
+        while self.held.is_none() && self.filled.load(Ordering::Acquire) {
+            // Cleared before the look, so that what comes after it sets it again.
+            self.filled.store(false, Ordering::Release);
+            match self.queue.poll(Duration::ZERO) {
+                None | Some(Err(KafkaError::PartitionEOF(_))) => return,
+                Some(Err(error)) => {
+                    self.trouble(error);
+                    return;
+                }
+                Some(Ok(record)) => {
+                    self.filled.store(true, Ordering::Release);
+                    let offset = record.offset();
+                    if offset < self.next_offset {
+                        continue;
+                    }
+                    self.next_offset = offset + 1;
+                    let value = Bytes::copy_from_slice(record.payload().unwrap_or_default());
+                    drop(record);
+                    self.hold(offset, value, after);
+                }
+            }
+        }
+    }
+
+    fn hold(&mut self, offset: i64, value: Bytes, after: LaneSequence) {
+        let held = match decode(value) {
+            Ok(event) if self.skipping && event.lane_sequence <= after => return,
+            Ok(event) => Ok(Item {
+                context: self.context,
+                offset,
+                event: Arc::new(event),
+            }),
+            Err(error) => Err(Corruption::Envelope(error)),
+        };
+        self.skipping = false;
+        self.held = Some(held);
+    }
+
+    fn trouble(&mut self, error: KafkaError) {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::BadMessage | RDKafkaErrorCode::InvalidMessage) => {
+                self.held = Some(Err(Corruption::Record(error.to_string())));
+            }
+            _ => self.failed = Some(error),
+        }
+    }
+}
+
+impl Wake {
+    fn ring(&self) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.bell.notify_one();
+    }
+
+    /// Waits for a ring; tells whether there was one.
+    fn wait(&self) -> bool {
+        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut rung, _) = self
+            .bell
+            .wait_timeout_while(rung, WAIT_MAX, |rung| !*rung)
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *rung)
+    }
+}
