@@ -21,13 +21,12 @@ pub enum RollbackError {
         /// How far it is behind the end of the log.
         events_behind: u64,
     },
-    /// Another process switched at the same moment; see what serves, and decide anew.
-    #[error("another generation of `{model}` was switched to at the same moment: {}",
-        serving.map_or_else(|| "none".into(), |number| number.to_string()))]
+    /// Another process was at work at the same moment; see what serves, and decide anew.
+    #[error("another process switched `{model}` or retired a generation of it at the same moment")]
     Overtaken {
         /// The read model.
         model: String,
-        /// The generation that serves.
+        /// The generation that serves, if that is known.
         serving: Option<GenerationNumber>,
     },
     /// The store did not do it, or did not say that it has.

@@ -81,9 +81,14 @@ impl Supervisor {
                 self.look_at = Instant::now();
                 return Ok(Switched::Overtaken(serving));
             }
+            // Retired meanwhile, which somebody else must have done.
+            Err(SwitchError::Table(TableError::NoGeneration { .. })) => {
+                self.look_at = Instant::now();
+                return Ok(Switched::Overtaken(self.serving_now().await));
+            }
             // The registry tells; where it does not, the next look does.
             Err(error @ SwitchError::Unknown { .. }) => {
-                if !self.serves(new.number).await {
+                if self.serving_now().await != Some(new.number) {
                     self.look_at = Instant::now();
                     return Err(error);
                 }
@@ -142,13 +147,12 @@ impl Supervisor {
         Ok(Some((writer, absorbed)))
     }
 
-    /// Tells whether the registry says that a generation serves.
-    async fn serves(&self, number: GenerationNumber) -> bool {
-        let listed = self.shared.tables.generations(&self.view.name).await;
-        let serves = |listed: &Generation| {
-            listed.number == number && listed.state == GenerationState::Serving
-        };
-        listed.is_ok_and(|listed| listed.iter().any(serves))
+    /// Returns the generation that serves as the registry says, if it says anything.
+    async fn serving_now(&self) -> Option<GenerationNumber> {
+        let listed = self.shared.tables.generations(&self.view.name).await.ok()?;
+        let mut listed = listed.into_iter();
+        let serving = listed.find(|listed| listed.state == GenerationState::Serving);
+        serving.map(|serving| serving.number)
     }
 
     fn note_surplus(&mut self, from: Option<GenerationNumber>, to: GenerationNumber) {

@@ -18,6 +18,8 @@ mod property;
 mod replaying;
 mod stopping;
 mod store;
+mod switching;
 mod tables;
+mod together;
 mod verifying;
 mod world;

@@ -9,6 +9,7 @@ use foldline_projector::{
     ViewStatus,
 };
 use foldline_read_model::{Model, ParkedUser, PlainFold, RowKey, RowValues, load_str};
+use tokio::sync::mpsc;
 
 use crate::{log::MemoryLog, store::Store, world::catalog};
 
@@ -103,22 +104,8 @@ impl Node {
 
     /// Replays and waits for the end of it.
     pub(crate) async fn replay(&self, model: &Model) -> ReplayProgress {
-        let mut progress = self.projectors.replay(&model.name).await.unwrap();
-        let replayed = async {
-            let mut last = None;
-            while let Some(report) = progress.recv().await {
-                last = Some(report);
-            }
-            last.expect("a replay says how it ended")
-        };
-        let last = tokio::time::timeout(WAIT_MAX, replayed)
-            .await
-            .expect("a replay ends");
-        assert!(
-            matches!(last.phase, ReplayPhase::Switched | ReplayPhase::Failed),
-            "{last:?}"
-        );
-        last
+        let progress = self.projectors.replay(&model.name).await.unwrap();
+        end_of(progress).await
     }
 
     pub(crate) async fn verify(&self, model: &Model) -> VerifyReport {
@@ -135,6 +122,44 @@ impl Node {
     pub(crate) async fn stop(self) {
         let stopped = tokio::time::timeout(WAIT_MAX, self.projectors.stop()).await;
         stopped.expect("projectors stop");
+    }
+}
+
+/// Waits for the end of a replay, whose last report says what came of it.
+pub(crate) async fn end_of(mut progress: mpsc::Receiver<ReplayProgress>) -> ReplayProgress {
+    let replayed = async {
+        let mut last = None;
+        while let Some(report) = progress.recv().await {
+            last = Some(report);
+        }
+        last.expect("a replay says how it ended")
+    };
+    let last = tokio::time::timeout(WAIT_MAX, replayed)
+        .await
+        .expect("a replay ends");
+    assert!(
+        matches!(last.phase, ReplayPhase::Switched | ReplayPhase::Failed),
+        "{last:?}"
+    );
+    last
+}
+
+/// Looks again and again until something holds that nobody tells of.
+#[track_caller]
+pub(crate) fn eventually(
+    what: &str,
+    mut holds: impl AsyncFnMut() -> bool,
+) -> impl Future<Output = ()> {
+    let at = std::panic::Location::caller();
+    async move {
+        let mut looks = tokio::time::interval(Duration::from_millis(2));
+        let looking = async {
+            while !holds().await {
+                looks.tick().await;
+            }
+        };
+        let seen = tokio::time::timeout(WAIT_MAX, looking).await;
+        assert!(seen.is_ok(), "{at}: it did not come to it: {what}");
     }
 }
 

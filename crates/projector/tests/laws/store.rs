@@ -1,9 +1,12 @@
 //! The tables that laws run on: the double that can fail, and real files.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use foldline_read_model::{Change, Model, RowKey, RowValues, Value};
-use foldline_tables::{Absorbed, Batch, GenerationNumber, GenerationState, Sqlite, Tables};
+use foldline_tables::{
+    Absorbed, Batch, GenerationNumber, GenerationState, Sqlite, Tables,
+    faulty::{Faults, Faulty},
+};
 
 use crate::tables::MemoryTables;
 
@@ -31,6 +34,39 @@ impl Store {
             tables: Arc::new(tables),
             _dir: Some(Arc::new(dir)),
         }
+    }
+
+    /// The same tables as another process has them, and what goes wrong with them there.
+    pub(crate) fn faulty(&self) -> (Self, Faults) {
+        let (tables, faults) = Faulty::new(self.tables.clone());
+        let store = Self {
+            tables: Arc::new(tables),
+            _dir: self._dir.clone(),
+        };
+        (store, faults)
+    }
+
+    /// The same files, opened once more.
+    pub(crate) async fn opened_again(&self) -> Self {
+        let dir = self._dir.clone().expect("tables in files");
+        let tables = Sqlite::open(dir.path()).await.unwrap();
+        Self {
+            tables: Arc::new(tables),
+            _dir: Some(dir),
+        }
+    }
+
+    /// The file of a generation.
+    pub(crate) fn file(&self, model: &Model, number: GenerationNumber) -> PathBuf {
+        let dir = self._dir.as_ref().expect("tables in files");
+        dir.path().join(format!("{}-g{number}.sqlite", model.name))
+    }
+
+    /// Number and state of every generation.
+    pub(crate) async fn states(&self, model: &Model) -> Vec<(u32, GenerationState)> {
+        let generations = self.tables.generations(&model.name).await.unwrap();
+        let state = |known: &foldline_tables::Generation| (known.number.0, known.state);
+        generations.iter().map(state).collect()
     }
 
     pub(crate) async fn serving(&self, model: &Model) -> GenerationNumber {
