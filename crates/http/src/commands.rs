@@ -1,12 +1,12 @@
 //! `POST /v1/users/{user_id}/{context}/{command}`.
 
-use std::sync::Arc;
+use std::{fmt::Write, sync::Arc};
 
 use axum::{
     body::{Body, Bytes},
     extract::{Path, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use foldline_command::{Accepted, Answer, CommandError, CommandSide, Request};
 use foldline_kernel::{Caller, CommandId, Context, Timestamp, UserId, Version};
@@ -171,12 +171,10 @@ fn created(accepted: &Accepted, minted: Option<CommandId>) -> Response {
     body.push_str(r#"{"events":["#);
     for (i, (id, type_name)) in accepted.events.iter().enumerate() {
         let comma = if i == 0 { "" } else { "," };
-        body.push_str(&format!(r#"{comma}{{"id":"{id}","type":"{type_name}"}}"#));
+        let _infallible = write!(body, r#"{comma}{{"id":"{id}","type":"{type_name}"}}"#);
     }
-    body.push_str(&format!(
-        r#"],"version":{},"position":"{position}"}}"#,
-        accepted.version
-    ));
+    let version = accepted.version;
+    let _infallible = write!(body, r#"],"version":{version},"position":"{position}"}}"#);
     let mut response = json(StatusCode::CREATED, body, accepted.version);
     let headers = response.headers_mut();
     if let Ok(position) = HeaderValue::try_from(position) {
@@ -198,7 +196,9 @@ fn unchanged(version: Version) -> Response {
 
 fn json(status: StatusCode, body: String, version: Version) -> Response {
     let json = HeaderValue::from_static("application/json");
-    let mut response = (status, [(header::CONTENT_TYPE, json)], body).into_response();
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
     if let Ok(tag) = HeaderValue::try_from(format!("\"{version}\"")) {
         response.headers_mut().insert(header::ETAG, tag);
     }

@@ -1,29 +1,22 @@
 //! An open node answers to this machine alone.
 
-use axum::{
-    extract::Request,
-    http::{HeaderMap, header},
-    middleware::Next,
-    response::{IntoResponse, Response},
-};
+use axum::http::{HeaderMap, header};
 
 use crate::problem::{self, Problem};
 
-/// Refuses requests that were sent to another name than this machine's own, or by a page of one.
+/// Tells why a request is refused: one that was sent to another name than this machine's own, or
+/// by a page of one.
 ///
 /// The socket listens on loopback, but a page in a browser on this machine can make a name of its
 /// own resolve to it (DNS rebinding); the `Host` header then still carries that name. Or it sends
 /// a request whose answer it may not read, to a route that needs no body; `Origin` tells.
-pub(crate) async fn own_name_only(request: Request, next: Next) -> Response {
-    let trouble = match (
-        foreign_host(request.headers()),
-        foreign_origin(request.headers()),
-    ) {
-        (None, None) => return next.run(request).await,
+pub(crate) fn foreign_sender(headers: &HeaderMap) -> Option<Problem> {
+    let trouble = match (foreign_host(headers), foreign_origin(headers)) {
+        (None, None) => return None,
         (Some(host), _) => format!("the request was sent to `{host}`"),
         (None, Some(origin)) => format!("the request was sent by a page of `{origin}`"),
     };
-    Problem::new(problem::FOREIGN_HOST, trouble).into_response()
+    Some(Problem::new(problem::FOREIGN_HOST, trouble))
 }
 
 fn foreign_host(headers: &HeaderMap) -> Option<String> {

@@ -13,18 +13,19 @@ pub mod problem;
 mod queries;
 mod serve;
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     Router,
+    extract::Request,
     http::Uri,
-    middleware,
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use foldline_command::CommandSide;
 use foldline_query::Queries;
-use tower_http::catch_panic::CatchPanicLayer;
+use futures::FutureExt;
 
 pub use body::BODY_BYTES_MAX;
 pub use commands::{
@@ -57,9 +58,18 @@ pub fn open_node(routes: Router) -> Router {
     routes
         .fallback(unknown_route)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::map_response(plain::as_problem))
-        .layer(CatchPanicLayer::custom(|_| internal()))
-        .layer(middleware::from_fn(guard::own_name_only))
+        .layer(middleware::from_fn(around))
+}
+
+/// What happens around every request: one layer, because each costs a request its own box.
+async fn around(request: Request, next: Next) -> Response {
+    if let Some(foreign) = guard::foreign_sender(request.headers()) {
+        return foreign.into_response();
+    }
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => plain::as_problem(response).await,
+        Err(_) => internal(),
+    }
 }
 
 async fn unknown_route(uri: Uri) -> Problem {

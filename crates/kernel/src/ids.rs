@@ -81,7 +81,9 @@ impl CommandId {
 
     /// Mints a key for a command that came without one.
     pub fn minted(id: Uuid) -> Self {
-        Self(id.as_hyphenated().to_string().into())
+        let mut text = Uuid::encode_buffer();
+        let text: &str = id.as_hyphenated().encode_lower(&mut text);
+        Self(text.into())
     }
 
     /// Returns the key as it was given.
