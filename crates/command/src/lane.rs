@@ -1,5 +1,6 @@
 //! The task of one lane: takes what is queued, decides, appends, answers.
 
+mod curing;
 mod deciding;
 mod opening;
 mod round;

@@ -90,6 +90,11 @@ impl Quarantined {
         self.users += users;
         self.gauge.increment(f64::from(users));
     }
+
+    pub(crate) fn remove(&mut self, users: u32) {
+        self.users -= users;
+        self.gauge.decrement(f64::from(users));
+    }
 }
 
 impl Drop for Quarantined {

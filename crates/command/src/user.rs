@@ -2,7 +2,7 @@
 
 use std::{any::Any, collections::VecDeque, sync::Arc};
 
-use foldline_kernel::{CommandId, EventId, OtherStates, Sequence, UserId, Version};
+use foldline_kernel::{CommandId, EventId, LaneSequence, OtherStates, Sequence, UserId, Version};
 use foldline_schema::{Catalog, CommandHash, Event};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,10 @@ pub(crate) struct Quarantine {
     pub(crate) reason: String,
     /// The position or the command at which it began.
     pub(crate) since: String,
+    /// Where the state was spoilt: a lane sequence after which the user has no event, since it
+    /// takes no more commands. `None` where the state is as good as ever and only a decision over
+    /// it has failed.
+    pub(crate) spoilt: Option<LaneSequence>,
 }
 
 /// One user's events in one context, folded.
@@ -149,7 +153,11 @@ impl User {
         if let Err(reason) = folded {
             let since = format!("{}@{}", event.context, event.sequence);
             tracing::error!(user = %event.subject, %since, %reason, "user quarantined");
-            self.quarantine = Some(Quarantine { reason, since });
+            self.quarantine = Some(Quarantine {
+                reason,
+                since,
+                spoilt: Some(event.lane_sequence),
+            });
         }
     }
 }
@@ -203,10 +211,21 @@ impl Stream {
     }
 }
 
-/// A user as a snapshot holds it, in JSON.
-#[derive(Serialize, Deserialize)]
+/// A user as a snapshot holds it, in JSON: either its streams, or that they could not be saved.
+#[derive(Default, Serialize, Deserialize)]
 struct SavedUser {
-    streams: Vec<SavedStream>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    streams: Option<Vec<SavedStream>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    spoilt: Option<SavedQuarantine>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedQuarantine {
+    reason: String,
+    since: String,
+    /// All of the user's events are up to here.
+    end: LaneSequence,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -222,8 +241,28 @@ struct SavedStream {
 #[derive(Serialize, Deserialize)]
 struct SavedCommand(CommandId, u128, Vec<(EventId, Arc<str>)>, Version, Sequence);
 
-/// Encodes a user for a snapshot. The caller sees to it that everything in it is durable.
+/// Encodes a user for a snapshot. The caller sees to it that it is not written before everything
+/// in it is durable.
+///
+/// Of a spoilt state only its quarantine is saved, and where to read again: so one user does not
+/// keep the marker of a whole lane where it is.
 pub(crate) fn save(user: &User, contexts: &Contexts) -> Result<Vec<u8>, String> {
+    if let Some(Quarantine {
+        reason,
+        since,
+        spoilt: Some(end),
+    }) = &user.quarantine
+    {
+        let spoilt = SavedQuarantine {
+            reason: reason.clone(),
+            since: since.clone(),
+            end: *end,
+        };
+        return encoded(&SavedUser {
+            spoilt: Some(spoilt),
+            ..SavedUser::default()
+        });
+    }
     let mut streams = Vec::new();
     for (index, stream) in user.streams.iter().enumerate() {
         let Some(stream) = stream else { continue };
@@ -236,7 +275,14 @@ pub(crate) fn save(user: &User, contexts: &Contexts) -> Result<Vec<u8>, String> 
             remembered: stream.remembered.iter().map(saved_command).collect(),
         });
     }
-    serde_json::to_vec(&SavedUser { streams }).map_err(|error| error.to_string())
+    encoded(&SavedUser {
+        streams: Some(streams),
+        ..SavedUser::default()
+    })
+}
+
+fn encoded(user: &SavedUser) -> Result<Vec<u8>, String> {
+    serde_json::to_vec(user).map_err(|error| error.to_string())
 }
 
 fn saved_command(command: &Remembered) -> SavedCommand {
@@ -253,7 +299,15 @@ fn saved_command(command: &Remembered) -> SavedCommand {
 pub(crate) fn load(saved: &[u8], contexts: &Contexts) -> Option<User> {
     let saved: SavedUser = serde_json::from_slice(saved).ok()?;
     let mut user = User::new(contexts);
-    for stream in saved.streams {
+    if let Some(SavedQuarantine { reason, since, end }) = saved.spoilt {
+        user.quarantine = Some(Quarantine {
+            reason,
+            since,
+            spoilt: Some(end),
+        });
+        return Some(user);
+    }
+    for stream in saved.streams? {
         let index = contexts.find(&stream.context.parse().ok()?)?;
         let rules = contexts.rules(index);
         if rules.revision() != stream.revision {

@@ -55,7 +55,7 @@ impl Serving<'_> {
             .by_id
             .get(&user)
             .and_then(|known| known.quarantine.as_ref());
-        let Some(Quarantine { reason, since }) = quarantine else {
+        let Some(Quarantine { reason, since, .. }) = quarantine else {
             return Ok(());
         };
         let (reason, since) = (reason.clone(), since.clone());
@@ -133,7 +133,7 @@ impl Serving<'_> {
                 kind,
                 message,
             }),
-            Err(Refused::Failed(reason)) => Err(self.quarantine(&submission.request, reason)),
+            Err(Refused::Failed(reason)) => Err(self.quarantine(&submission.request, reason, None)),
         }
     }
 
@@ -172,10 +172,16 @@ impl Serving<'_> {
         let evolved = user
             .stream_mut(context, contexts)
             .evolve(decided, context, contexts);
-        evolved.map_err(|reason| self.quarantine(request, reason))
+        let spoilt = Some(self.ahead.lane_sequence);
+        evolved.map_err(|reason| self.quarantine(request, reason, spoilt))
     }
 
-    fn quarantine(&mut self, request: &Request, reason: String) -> CommandError {
+    fn quarantine(
+        &mut self,
+        request: &Request,
+        reason: String,
+        spoilt: Option<LaneSequence>,
+    ) -> CommandError {
         let since = format!("the command `{}` of `{}`", request.command, request.context);
         tracing::error!(user = %request.user, %since, %reason, "user quarantined");
         let contexts = &self.task.contexts;
@@ -187,9 +193,9 @@ impl Serving<'_> {
         user.quarantine = Some(Quarantine {
             reason: reason.clone(),
             since: since.clone(),
+            spoilt,
         });
         self.quarantined.add(1);
-        self.rounds.forbid();
         CommandError::Quarantined {
             user: request.user,
             since,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use foldline_event_log::{Announcement, FollowError, From, LaneWriter, OpenWriterError};
 use foldline_kernel::LaneSequence;
 
-use super::{LaneTask, STOPPING, Submission};
+use super::{LaneTask, STOPPING, Submission, curing::Curing};
 use crate::{
     CommandError,
     side::LaneHealth,
@@ -20,7 +20,7 @@ const RETRY_PAUSE_MIN: Duration = Duration::from_millis(10);
 /// until it serves again.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How many events are read at a time.
-const READ_EVENTS: usize = 1000;
+pub(super) const READ_EVENTS: usize = 1000;
 
 /// The pauses between tries that fail one after another, each twice the one before.
 pub(super) struct Pauses {
@@ -57,6 +57,8 @@ pub(super) struct Opened {
     pub(super) users: Users,
     /// How many events had to be read because no snapshot holds them.
     pub(super) replayed: usize,
+    /// The users whose saved states were spoilt, being read again.
+    pub(super) curing: Curing,
 }
 
 enum OpenError {
@@ -145,6 +147,9 @@ impl LaneTask {
             })?;
         let end = writer.heads().lane_sequence;
         let (replay_after, mut users) = self.load_snapshots(end).await;
+        let spoilt = users.by_id.iter();
+        let spoilt = spoilt.filter(|(_, user)| user.quarantine.is_some());
+        let spoilt: Vec<_> = spoilt.map(|(id, _)| *id).collect();
         self.replay(&mut users, replay_after, end, remembered_max)
             .await
             .map_err(|error| match error {
@@ -157,6 +162,7 @@ impl LaneTask {
             writer,
             users,
             replayed: usize::try_from(end.0 - replay_after.0).unwrap_or(usize::MAX),
+            curing: self.cure(spoilt, end),
         })
     }
 

@@ -14,17 +14,32 @@ use crate::{
     user::{self, Users},
 };
 
-/// How many users are encoded at a time, and at most one such slice per append: so a round takes
-/// its time, and a command waits for a few states at most.
+/// How many users are encoded at a time. While appends go on it is at most one such slice per
+/// append: so a round takes its time, and a command waits for a few states at most.
 const SLICE_USERS: usize = 16;
 
 type Writing = Pin<Box<dyn Future<Output = Result<(), SnapshotError>> + Send>>;
 
 /// The rounds of one lane.
 ///
-/// Invariant: a marker names a place up to which every event is in the snapshots. A round takes
-/// every user that is dirty when it begins, at a state not older than the durable end at that
-/// moment, and leaves out states that speak of events not yet durable until they are.
+/// Invariant: every event up to the marker in force is in the snapshot of its user. It holds after
+/// a round because
+///
+/// - a user whose snapshot lacks an event is dirty: it becomes so with the event, and is clean
+///   only once its state has been encoded for a slice; were that slice not written, the round
+///   would be given up, its users dirty again and no marker written;
+/// - a round takes every user that is dirty when it begins, and encodes each after that moment,
+///   hence with all its events up to the durable end of then, which is what its marker names;
+/// - a slice is written once the last batch that its states speak of is durable, so that no
+///   snapshot speaks of an event that the log may come not to have;
+/// - the marker is written after every slice of its round.
+///
+/// States may hold later events than the marker names: replay skips them, stream by stream. A
+/// state that was spoilt is not written; that it was, and the end of its user's events, stands for
+/// it, since those events can be read again (`curing.rs`).
+///
+/// A round ends: each slice waits for two appends at most (the one in flight and the one in the
+/// making) and for none where the lane is idle, and no user is passed over, however often it comes.
 pub(super) struct Rounds {
     /// The durable end of the lane.
     durable: LaneSequence,
@@ -33,15 +48,17 @@ pub(super) struct Rounds {
     dirty: Vec<UserId>,
     round: Option<Round>,
     writing: Option<Writing>,
-    /// Whether an append has ended since the last slice.
+    /// Whether an append has ended since the last slice, or nothing but the marker is missing.
     due: bool,
-    /// A quarantined user's state cannot be saved, and no marker may pass its events by: they are
-    /// read again at the next start, where mended rules may cure it.
+    /// A state has no JSON form: a fault of the program that its first round shows.
     forbidden: bool,
 }
 
 struct Round {
     users: VecDeque<UserId>,
+    /// Encoded, and the batch that has to be durable before it may be written.
+    slice: Option<(u64, Vec<Snapshot>)>,
+    /// Whose states have been encoded.
     saved: Vec<UserId>,
     replay_after: LaneSequence,
     ending: bool,
@@ -70,14 +87,10 @@ impl Rounds {
         self.durable = self.durable.max(durable);
     }
 
-    pub(super) fn forbid(&mut self) {
-        self.forbidden = true;
-        self.round = None;
-    }
-
-    /// Tells, once per append, that the next slice may be written.
-    pub(super) fn is_due(&mut self) -> bool {
-        std::mem::take(&mut self.due)
+    /// Tells that the next step of a round may be made: once per append, and at any time while
+    /// the lane is idle.
+    pub(super) fn is_due(&mut self, idle: bool) -> bool {
+        std::mem::take(&mut self.due) || idle && self.round.is_some()
     }
 
     pub(super) fn is_writing(&self) -> bool {
@@ -97,8 +110,11 @@ impl Rounds {
     /// Notes how writing a slice ended.
     pub(super) fn wrote(&mut self, written: Result<(), SnapshotError>, users: &mut Users) {
         match written {
-            Ok(()) if self.round.as_ref().is_some_and(|round| round.ending) => self.round = None,
-            Ok(()) => {}
+            Ok(()) => match &self.round {
+                Some(round) if round.ending => self.round = None,
+                Some(round) if round.is_written() => self.due = true,
+                _ => {}
+            },
             Err(error) => {
                 tracing::warn!(lane = %error.lane, source = %error.source, "snapshot round given up");
                 self.give_up(users);
@@ -138,22 +154,20 @@ impl Rounds {
             return;
         }
         let Some(round) = &mut self.round else { return };
+        if let Err((user, error)) = round.encode(users, &parts.contexts) {
+            tracing::error!(%user, %error, "state has no JSON form, no more snapshots");
+            (self.forbidden, self.round) = (true, None);
+            return;
+        }
         let (store, lane, log_id) = (store.clone(), parts.lane, lane.log.topology().log_id);
-        if round.users.is_empty() {
+        if round.is_written() {
             round.ending = true;
             let replay_after = round.replay_after;
             self.writing = Some(Box::pin(async move {
                 store.end_round(lane, log_id, replay_after).await
             }));
-            return;
-        }
-        match take_slice(round, users, durable_batch, &parts.contexts) {
-            Ok(slice) if slice.is_empty() => {}
-            Ok(slice) => self.writing = Some(Box::pin(async move { store.put(lane, slice).await })),
-            Err((user, error)) => {
-                tracing::error!(%user, %error, "state has no JSON form, no more snapshots");
-                self.forbid();
-            }
+        } else if let Some((_, slice)) = round.slice.take_if(|(batch, _)| *batch <= durable_batch) {
+            self.writing = Some(Box::pin(async move { store.put(lane, slice).await }));
         }
     }
 
@@ -164,6 +178,7 @@ impl Rounds {
         }
         self.round = Some(Round {
             users: std::mem::take(&mut self.dirty).into(),
+            slice: None,
             saved: Vec::new(),
             replay_after: self.durable,
             ending: false,
@@ -171,30 +186,36 @@ impl Rounds {
     }
 }
 
-fn take_slice(
-    round: &mut Round,
-    users: &mut Users,
-    durable_batch: u64,
-    contexts: &Contexts,
-) -> Result<Vec<Snapshot>, (UserId, String)> {
-    let mut slice = Vec::new();
-    for _ in 0..round.users.len().min(SLICE_USERS) {
-        let Some(id) = round.users.pop_front() else {
-            break;
-        };
-        let Some(user) = users.by_id.get_mut(&id) else {
-            continue;
-        };
-        if user.last_batch > durable_batch {
-            round.users.push_back(id);
-            continue;
-        }
-        let state = user::save(user, contexts).map_err(|error| (id, error))?;
-        user.dirty = false;
-        round.saved.push(id);
-        slice.push(Snapshot { user: id, state });
+impl Round {
+    /// Whether the marker is all that is missing.
+    fn is_written(&self) -> bool {
+        self.users.is_empty() && self.slice.is_none()
     }
-    Ok(slice)
+
+    /// Encodes the next slice, unless there is one that has yet to be written. The states are
+    /// those of this moment: a user who is in every batch has none that is durable as a whole.
+    fn encode(&mut self, users: &mut Users, contexts: &Contexts) -> Result<(), (UserId, String)> {
+        if self.slice.is_some() || self.users.is_empty() {
+            return Ok(());
+        }
+        let (mut batch, mut slice) = (0, Vec::with_capacity(SLICE_USERS));
+        while slice.len() < SLICE_USERS
+            && let Some(id) = self.users.pop_front()
+        {
+            let Some(user) = users.by_id.get_mut(&id) else {
+                continue;
+            };
+            let state = user::save(user, contexts).map_err(|error| (id, error))?;
+            user.dirty = false;
+            batch = batch.max(user.last_batch);
+            self.saved.push(id);
+            slice.push(Snapshot { user: id, state });
+        }
+        if !slice.is_empty() {
+            self.slice = Some((batch, slice));
+        }
+        Ok(())
+    }
 }
 
 impl LaneTask {

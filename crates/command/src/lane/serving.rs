@@ -7,7 +7,7 @@ use foldline_kernel::LaneSequence;
 use foldline_schema::NewEvent;
 use rustc_hash::FxHashMap;
 
-use super::{Ended, LaneTask, Submission, opening::Opened, round::Rounds};
+use super::{Ended, LaneTask, Submission, curing::Curing, opening::Opened, round::Rounds};
 use crate::{
     Answer, CommandError,
     meters::Quarantined,
@@ -49,6 +49,7 @@ pub(super) struct Serving<'a> {
     /// Type names as the envelope wants them, one allocation each.
     pub(super) type_names: FxHashMap<&'static str, std::sync::Arc<str>>,
     pub(super) rounds: Rounds,
+    curing: Curing,
     pub(super) quarantined: Quarantined,
 }
 
@@ -93,7 +94,7 @@ impl LaneTask {
                 self.last_rounds(serving).await;
                 return Ended::Stopped;
             }
-            if serving.rounds.is_due() {
+            if serving.rounds.is_due(appending.is_none()) {
                 let durable_batch = serving.durable_batch;
                 serving
                     .rounds
@@ -127,6 +128,9 @@ impl LaneTask {
                 written = serving.rounds.written(), if serving.rounds.is_writing() => {
                     serving.rounds.wrote(written, &mut serving.users);
                 }
+                Some(cured) = serving.curing.join_next(), if !serving.curing.is_empty() => {
+                    serving.cured(cured.unwrap_or_default());
+                }
             }
         }
     }
@@ -157,17 +161,19 @@ fn append(mut writer: Box<dyn LaneWriter>, events: Vec<NewEvent>) -> Appending {
 
 impl<'a> Serving<'a> {
     fn new(task: &'a LaneTaskParts, opened: Opened) -> (Self, Box<dyn LaneWriter>) {
-        let (users, ahead) = (opened.users, opened.writer.heads().clone());
+        let (mut users, ahead) = (opened.users, opened.writer.heads().clone());
         let mut rounds = Rounds::new(ahead.lane_sequence, opened.replayed);
         let mut quarantined = task.meters.quarantined();
-        for (id, user) in &users.by_id {
+        for (id, user) in &mut users.by_id {
             // What was folded from the log at the start is in no snapshot yet.
             if user.dirty {
                 rounds.dirty(*id);
             }
-            if user.quarantine.is_some() {
+            if let Some(quarantine) = &mut user.quarantine {
                 quarantined.add(1);
-                rounds.forbid();
+                if user.dirty {
+                    quarantine.spoilt = Some(ahead.lane_sequence);
+                }
             }
         }
         let serving = Self {
@@ -179,6 +185,7 @@ impl<'a> Serving<'a> {
             batch_number: 1,
             durable_batch: 0,
             rounds,
+            curing: opened.curing,
             ahead,
             type_names: FxHashMap::default(),
             quarantined,
@@ -220,6 +227,17 @@ impl<'a> Serving<'a> {
         for (submission, answer) in batch.decided.drain(..) {
             // Whoever has gone finds the answer by its key.
             let _ = submission.answer.send(answer);
+        }
+    }
+
+    /// Users who were spoilt and are well: nothing has happened to them meanwhile, since they took
+    /// no commands.
+    fn cured(&mut self, cured: Users) {
+        for (id, user) in cured.by_id {
+            tracing::info!(user = %id, "user is no longer quarantined");
+            self.users.by_id.insert(id, user);
+            self.quarantined.remove(1);
+            self.rounds.dirty(id);
         }
     }
 

@@ -10,6 +10,7 @@ mod idempotency;
 mod limits;
 mod quarantine;
 mod random;
+mod rounds;
 mod snapshots;
 mod store;
 mod waiting;

@@ -3,15 +3,14 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use foldline_command::{CommandError, LaneHealth, Settings};
-use foldline_event_log::{Announcement, EventLog};
-use foldline_kernel::{EventId, Sequence, UserId, Version};
+use foldline_kernel::{EventId, LaneSequence, Sequence, UserId, Version};
 use foldline_schema::{CommandPart, NewEvent, command_hash};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 use super::world::*;
 
 /// An event that somebody else has written.
-fn foreign(user: UserId, version: u64, type_name: &str, data: &'static str) -> NewEvent {
+pub(crate) fn foreign(user: UserId, version: u64, type_name: &str, data: &'static str) -> NewEvent {
     NewEvent {
         id: EventId(uuid::Uuid::new_v4()),
         type_name: type_name.into(),
@@ -92,11 +91,7 @@ async fn what_cannot_be_read_from_the_log_quarantines_its_user_for_as_long_as_it
     let metrics = recorder.handle();
     let _recording = metrics::set_default_local_recorder(&recorder);
     let ground = Ground::new(1);
-    let mut writer = ground
-        .log
-        .open_writer(LANE, Announcement::default())
-        .await
-        .expect("a writer");
+    let mut writer = ground.writer().await;
     let batch = vec![
         foreign(user(1), 1, "counter.added.v1", r#"{"by":1}"#),
         foreign(user(2), 1, "counter.added.v1", r#"{"by":"one"}"#),
@@ -110,19 +105,46 @@ async fn what_cannot_be_read_from_the_log_quarantines_its_user_for_as_long_as_it
         ..Settings::default()
     };
     let mut world = World::on(ground, settings).await;
-    for _ in 0..2 {
+    for (end, key) in [(6, "first"), (7, "second")] {
         assert_quarantined(&world, user(2), "counters@2", "invalid type").await;
         assert_quarantined(&world, user(3), "counters@3", "nobody thought of").await;
         assert_quarantined(&world, user(4), "counters@4", "counter.added.v9").await;
         assert_quarantined(&world, user(5), "counters@5", "version 2 follows 0").await;
         assert!(metrics.render().contains("foldline_quarantined_users 4\n"));
-        let served = world.accepted(add(1, "served")).await;
-        assert_eq!(served.version, Version(2));
-        // No marker passes the events by: the next start meets them again.
+        world.accepted(add(1, key)).await;
+        // The marker passes the events by, and what was wrong with them is known all the same.
         world = world.restarted::<1>().await;
-        assert_eq!(world.ground.marker().await, None);
+        assert_eq!(world.ground.marker().await, Some(LaneSequence(end)));
     }
-    assert_eq!(world.events().await.len(), 6);
+    assert_eq!(world.events().await.len(), 7);
+    // Rules of another revision fold the lane anew, and are told what these were told.
+    let world = world.restarted::<2>().await;
+    assert_quarantined(&world, user(2), "counters@2", "invalid type").await;
+}
+
+#[tokio::test]
+async fn a_spoilt_state_is_read_again_beside_the_next_serving() {
+    let world = World::new().await;
+    world.accepted(add(3, "a")).await;
+    let poison = request(user(1), "counters/poison", "{}", "b");
+    let answer = world.submit(poison).await;
+    assert!(matches!(answer, Err(CommandError::Quarantined { .. })));
+    world.accepted(add_of(user(2), 1, "c")).await;
+    let world = world.restarted::<1>().await;
+    assert_eq!(world.ground.marker().await, Some(LaneSequence(2)));
+    let cured = async {
+        loop {
+            match world.submit(add(1, "d")).await {
+                Err(CommandError::Quarantined { .. }) => quiet().await,
+                answer => return accepted(answer),
+            }
+        }
+    };
+    assert_eq!(within(cured).await.version, Version(2));
+    assert!(world.accepted(add(3, "a")).await.replayed);
+    // From then on its state is in the snapshots as any other.
+    let world = world.restarted::<1>().await;
+    assert!(world.accepted(add(1, "d")).await.replayed);
 }
 
 #[tokio::test]
@@ -131,11 +153,7 @@ async fn a_failed_append_does_not_count_a_quarantined_user_twice() {
     let metrics = recorder.handle();
     let _recording = metrics::set_default_local_recorder(&recorder);
     let ground = Ground::new(1);
-    let mut writer = ground
-        .log
-        .open_writer(LANE, Announcement::default())
-        .await
-        .expect("a writer");
+    let mut writer = ground.writer().await;
     let batch = vec![foreign(user(2), 1, "counter.added.v1", "[]")];
     let appended = writer.append(batch).await.expect("the log takes it");
     assert_eq!(appended.sequences, [Sequence(1)]);

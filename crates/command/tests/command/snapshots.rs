@@ -130,3 +130,41 @@ async fn what_a_round_could_not_write_is_in_the_next_one() {
     assert_eq!(world.ground.marker().await, Some(LaneSequence(300)));
     world.assert_remembers(users, &["a"]).await;
 }
+
+#[tokio::test]
+async fn the_marker_comes_without_a_further_command() {
+    // Several slices, all of them after the last append.
+    let world = World::with(settings(100)).await;
+    world.round(0..100, "a").await;
+    until_marker(&world, LaneSequence(100)).await;
+}
+
+#[tokio::test]
+async fn a_user_in_every_batch_does_not_keep_a_round_from_ending() {
+    let world = std::sync::Arc::new(World::with(settings(20)).await);
+    let mut callers = tokio::task::JoinSet::new();
+    for caller in 0..4 {
+        let world = world.clone();
+        callers.spawn(async move {
+            for n in 0.. {
+                let note = request(
+                    user(1),
+                    "counters/note",
+                    r#"{"bytes":1}"#,
+                    &format!("{caller}-{n}"),
+                );
+                world.accepted(note).await;
+            }
+        });
+    }
+    until_marker(&world, LaneSequence(200)).await;
+}
+
+async fn until_marker(world: &World, at_least: LaneSequence) {
+    let written = async {
+        while world.ground.marker().await < Some(at_least) {
+            quiet().await;
+        }
+    };
+    within(written).await;
+}

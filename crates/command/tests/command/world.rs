@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use foldline_command::{Accepted, Answer, CommandError, CommandSide, Contexts, Request, Settings};
 use foldline_event_log::{
-    Embedded, EventLog, From, SnapshotStore, embedded,
+    Announcement, Embedded, EventLog, From, LaneWriter, SnapshotStore, embedded,
     faulty::{AppendFault, Faults, Faulty, Gate},
 };
 use foldline_kernel::{Caller, Context, Lane, LaneSequence, UserId, Version};
@@ -65,12 +65,34 @@ impl Ground {
         CommandSide::start(self.faulty.clone(), Some(store), contexts, settings)
     }
 
+    /// The same without snapshots: every state is folded from the log.
+    pub(crate) fn start_from_log(&self, settings: Settings) -> CommandSide {
+        let contexts = Arc::new(contexts::<1>());
+        CommandSide::start(self.faulty.clone(), None, contexts, settings)
+    }
+
+    /// A writer of the lane that is no command side.
+    pub(crate) async fn writer(&self) -> Box<dyn LaneWriter> {
+        let opened = self.log.open_writer(LANE, Announcement::default()).await;
+        opened.expect("a writer")
+    }
+
     /// The marker of the lane's last snapshot round that ended.
     pub(crate) async fn marker(&self) -> Option<LaneSequence> {
         let loaded = self.log.load(LANE, self.log.topology().log_id).await;
         loaded
             .expect("the store can be read")
             .map(|(marker, _)| marker)
+    }
+
+    /// The users of whom the snapshots say that their states were spoilt.
+    pub(crate) async fn spoilt(&self) -> Vec<UserId> {
+        let loaded = self.log.load(LANE, self.log.topology().log_id).await;
+        let (_, snapshots) = loaded.expect("the store can be read").unwrap_or_default();
+        let spoilt = snapshots
+            .into_iter()
+            .filter(|snapshot| snapshot.state.starts_with(br#"{"spoilt""#));
+        spoilt.map(|snapshot| snapshot.user).collect()
     }
 
     /// Every event of a lane, read past the faults.
