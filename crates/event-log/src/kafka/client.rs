@@ -61,6 +61,8 @@ impl Clients {
         config.set("client.id", "foldline");
         // Brokers gather no figures here; asking them for what to gather costs requests.
         config.set("enable.metrics.push", "false");
+        // librdkafka connects to one more broker after half this time.
+        config.set("reconnect.backoff.ms", "20");
         for (name, value) in defaults {
             config.set(*name, *value);
         }

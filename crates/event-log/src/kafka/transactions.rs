@@ -64,7 +64,8 @@ pub(crate) struct Transactions {
 
 impl Transactions {
     /// Fences every earlier producer of the same id, once the connection is up: librdkafka looks
-    /// for the coordinator only every half second.
+    /// for the coordinator only every half second. The first answer makes it replace the
+    /// connection it began with by one that knows the broker's id, so it is asked twice.
     ///
     /// A transaction that was still open is aborted by this, and one that was being committed is
     /// waited for.
@@ -74,7 +75,9 @@ impl Transactions {
         partition: i32,
         timeout: Duration,
     ) -> Result<Self, KafkaError> {
-        producer.client().fetch_metadata(Some(topic), timeout)?;
+        for _ in 0..2 {
+            producer.client().fetch_metadata(Some(topic), timeout)?;
+        }
         producer.init_transactions(timeout)?;
         Ok(Self {
             producer,
