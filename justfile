@@ -11,6 +11,10 @@ run *args:
 test *args:
     cargo xtask test {{args}}
 
+# Real servers on this machine's loopback: Kafka, Cassandra, Postgres (up, down, status, logs).
+services *args:
+    cargo xtask services {{args}}
+
 # Commands per second beside their floor.
 bench-commands *args:
     cargo xtask bench commands {{args}}

@@ -118,11 +118,11 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     let places = Places::here();
     match command {
         Command::Up(wished) => up(&places, wished),
-        Command::Down { servers, keep } => stop::down(&places, or_all(servers), *keep),
+        Command::Down { servers, keep } => stop::down(&places, &or_all(servers), *keep),
         Command::Status { servers, json } => {
-            let servers = or_all(servers).iter();
+            let servers = or_all(servers).into_iter();
             let all: Vec<_> = servers
-                .map(|server| (*server, Status::of(&places, *server)))
+                .map(|server| (server, Status::of(&places, server)))
                 .collect();
             if *json {
                 let running: Vec<_> = all.into_iter().filter_map(|(_, status)| status).collect();
@@ -145,7 +145,7 @@ fn up(places: &Places, wished: &Up) -> Result<()> {
         for_tests: false,
         interrupt: Interrupt::default(),
     };
-    up::up(places, servers, &wish)?;
+    up::up(places, &servers, &wish)?;
     let servers = servers.iter();
     let running: Vec<Status> = servers
         .filter_map(|server| Status::of(places, *server))
@@ -157,12 +157,11 @@ fn up(places: &Places, wished: &Up) -> Result<()> {
     print(&lines.collect::<String>())
 }
 
-fn or_all(servers: &[Server]) -> &[Server] {
-    if servers.is_empty() {
-        &Server::ALL
-    } else {
-        servers
-    }
+/// Each of the servers that were named, once; all if none was.
+fn or_all(named: &[Server]) -> Vec<Server> {
+    let all = Server::ALL.into_iter();
+    all.filter(|server| named.is_empty() || named.contains(server))
+        .collect()
 }
 
 fn print_json(running: &[Status]) -> Result<()> {

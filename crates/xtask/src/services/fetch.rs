@@ -55,6 +55,10 @@ pub(super) fn programs(server: Server, interrupt: &Interrupt) -> Result<PathBuf>
     if is_there() {
         return Ok(whole);
     }
+    require(&[JAVA, MAVEN])?;
+    if package.archive.is_some() {
+        require(&[TAR, XZ])?;
+    }
     remove_remains(&cache, &name)?;
     let aside = cache.join(format!("{name}.part-{}", std::process::id()));
     fs::create_dir(&aside).with_context(|| format!("cannot make {}", aside.display()))?;
@@ -89,7 +93,6 @@ fn remove_remains(cache: &Path, name: &str) -> Result<()> {
 }
 
 fn fetch(server: Server, package: &Package, aside: &Path, interrupt: &Interrupt) -> Result<()> {
-    require(&[JAVA, MAVEN])?;
     let version = server.version(Engine::Native);
     let megabytes = package.megabytes;
     note(&format!(
@@ -111,7 +114,6 @@ fn fetch(server: Server, package: &Package, aside: &Path, interrupt: &Interrupt)
 }
 
 fn unpack(aside: &Path, archive: &str) -> Result<()> {
-    require(&[TAR, XZ])?;
     let archive = aside.join(archive);
     let mut tar = Command::new("tar");
     tar.arg("-xJf").arg(&archive).arg("-C").arg(aside);

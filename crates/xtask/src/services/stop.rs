@@ -47,13 +47,22 @@ fn down_one(places: &Places, server: Server, keep: bool) -> Result<()> {
         Some(record) => end(server, record, keep, STOP_MAX)?,
         None => End::Before,
     };
-    Record::remove(places, server);
+    // A container that was only stopped is removed, with its data, by a later `down`.
+    let is_kept = keep
+        && record
+            .as_ref()
+            .is_some_and(|it| it.engine == Engine::Docker);
+    if !is_kept {
+        Record::remove(places, server);
+    }
     let mut removed = false;
     if !keep {
         for data in data_places(places, server) {
             removed |= data.exists();
             native::remove_data(&places.of(server), &data)?;
         }
+        // What Java unpacked there; a server that was killed leaves it behind.
+        let _ = std::fs::remove_dir_all(places.of(server).join("tmp"));
         removed |= record.is_some_and(|record| record.engine == Engine::Docker);
     }
     let seconds = began.elapsed().as_secs_f64();

@@ -64,12 +64,9 @@ pub(super) fn up(places: &Places, servers: &[Server], wish: &Wish) -> Result<Vec
     if !absent.is_empty() {
         let began = start(places, &absent, wish)?;
         all(&absent, |server| {
-            let seconds = || began.elapsed().as_secs_f64();
             let version = expect_answer(places, *server, &wish.interrupt)?;
-            note(&format!(
-                "{server} {version}: answers after {:.1} s",
-                seconds()
-            ));
+            let seconds = began.elapsed().as_secs_f64();
+            note(&format!("{server} {version}: answers after {seconds:.1} s"));
             Ok(())
         })?;
     }
@@ -177,8 +174,8 @@ fn expect_answer(places: &Places, server: Server, interrupt: &Interrupt) -> Resu
         }
     };
     let log = log_tail(places, server, record.engine);
+    // What is remembered of it stays, for the `down` that removes its data.
     stop::end(server, &record, true, GIVEN_UP_MAX)?;
-    Record::remove(places, server);
     bail!("{server} {why}; the end of its log:\n{log}")
 }
 
