@@ -200,8 +200,9 @@ impl Supervisor {
             // Somebody else was first: the next look, which is due now, sees what there is to do.
             Ok(Switched::NotYet | Switched::Overtaken(_)) => Ok(()),
             Ok(Switched::Done) => {
+                let settled = self.settle().await;
                 self.builds_no_more(live.number, "it serves");
-                Ok(self.settle().await?)
+                Ok(settled?)
             }
             Err(error) => {
                 let number = live.number;

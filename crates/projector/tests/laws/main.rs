@@ -21,5 +21,6 @@ mod store;
 mod switching;
 mod tables;
 mod together;
+mod traffic;
 mod verifying;
 mod world;

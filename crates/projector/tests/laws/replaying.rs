@@ -1,10 +1,5 @@
 //! Replays, switches and going back, while the log grows.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
-
 use foldline_projector::{ReplayError, ReplayPhase, RollbackError, Settings};
 use foldline_tables::{GenerationNumber, GenerationState};
 
@@ -12,35 +7,9 @@ use crate::{
     log::MemoryLog,
     node::{Node, assert_exact, small},
     store::Store,
+    traffic::Traffic,
     world::{NAMES, SHOPS, WALLET, model, opened, paid, rung, user},
 };
-
-/// Appends until it is dropped.
-struct Traffic(Arc<AtomicBool>);
-
-impl Traffic {
-    fn on(log: &Arc<MemoryLog>) -> Self {
-        let going = Arc::new(AtomicBool::new(true));
-        let (log, goes) = (log.clone(), going.clone());
-        tokio::spawn(async move {
-            for round in 0.. {
-                if !goes.load(Ordering::Relaxed) {
-                    break;
-                }
-                let buyer = user(round % 9);
-                log.append(&[paid(buyer, 1), rung(buyer, &[("a", 1)])]);
-                tokio::task::yield_now().await;
-            }
-        });
-        Self(going)
-    }
-}
-
-impl Drop for Traffic {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rebuild_under_traffic_equals_the_live_table() {

@@ -58,6 +58,11 @@ impl MemoryTables {
         self.store().faults.clear();
     }
 
+    /// Counts the generations that were ever made of a model.
+    pub(crate) fn made(&self, model: &str) -> u32 {
+        self.store().last.get(model).copied().unwrap_or_default()
+    }
+
     /// Returns the queries of which a generation has indexes.
     pub(crate) fn indexed(&self, model: &str, number: GenerationNumber) -> Vec<String> {
         let table = self.table(model, number).unwrap();

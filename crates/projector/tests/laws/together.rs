@@ -1,17 +1,14 @@
 //! Several processes at the same tables: none undoes what another has done, and none is lost.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use foldline_projector::{ReplayPhase, RollbackError, Settings};
 use foldline_tables::{
     GenerationNumber,
-    GenerationState::{self, Building, Previous, Serving},
+    GenerationState::{self, Previous, Serving},
     faulty::{Fault, Gate, Operation},
 };
 
@@ -19,7 +16,8 @@ use crate::{
     log::MemoryLog,
     node::{Node, assert_exact, end_of, eventually, small},
     store::Store,
-    world::{NAMES, SHOPS, WALLET, model, opened, paid, rung, user},
+    traffic::Traffic,
+    world::{NAMES, SHOPS, WALLET, model, opened, paid, user},
 };
 
 fn held(gate: &Gate) -> Fault {
@@ -104,7 +102,7 @@ async fn what_another_process_has_switched_to_is_a_success_here() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_that_replay_at_once_build_one_generation() {
-    let (log, (store, _)) = (MemoryLog::new(), Store::memory());
+    let (log, (store, tables)) = (MemoryLog::new(), Store::memory());
     let names = model(NAMES);
     let ((slow, here_faults), (slower, there_faults)) = (store.faulty(), store.faulty());
     let start =
@@ -127,7 +125,9 @@ async fn two_processes_that_replay_at_once_build_one_generation() {
         switching.arrived().await;
         creating.open();
         eventually("there are no two", async || {
-            store.states(&names).await == [(1, Serving), (2, Building)]
+            let states = store.states(&names).await;
+            let numbers: Vec<_> = states.iter().map(|(number, _)| *number).collect();
+            tables.made("names") == 3 && numbers == [1, 2]
         })
         .await;
         switching.open();
@@ -205,17 +205,8 @@ async fn nobody_reads_back_in_time_whichever_process_writes_and_switches() {
     for model in &models {
         nodes[0].caught_up(model).await;
     }
+    let traffic = Traffic::on(&log);
     let going = Arc::new(AtomicBool::new(true));
-    let (appended, goes) = (log.clone(), going.clone());
-    let traffic = tokio::spawn(async move {
-        let mut beat = tokio::time::interval(Duration::from_millis(1));
-        let mut buyers = (0..9).map(user).cycle();
-        while goes.load(Ordering::Relaxed) {
-            let buyer = buyers.next().unwrap();
-            appended.append(&[paid(buyer, 1), rung(buyer, &[("a", 1)])]);
-            beat.tick().await;
-        }
-    });
     let wallet = models[0].clone();
     let (watched, goes) = (store.clone(), going.clone());
     let watching = tokio::spawn(async move {
@@ -246,7 +237,7 @@ async fn nobody_reads_back_in_time_whichever_process_writes_and_switches() {
         assert_eq!(replayed.phase, ReplayPhase::Switched, "{replayed:?}");
     }
     going.store(false, Ordering::Relaxed);
-    traffic.await.unwrap();
+    drop(traffic);
     assert!(watching.await.unwrap() > 1, "it saw several");
     for model in &models {
         for node in &nodes {

@@ -14,7 +14,8 @@ use crate::{
     log::MemoryLog,
     node::{Node, assert_exact, small},
     store::Store,
-    world::{NAMES, SHOPS, WALLET, closed, model, opened, paid, rung, user},
+    traffic::{BUYERS, Traffic},
+    world::{NAMES, SHOPS, WALLET, closed, model, opened, paid, paid_in, rung, user},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,6 +144,63 @@ async fn many_rows_are_verified_slice_by_slice() {
         .await
         .unwrap();
     assert!(report.rows < 97 && report.rows > 0, "{report:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_verified_while_it_is_written() {
+    let (log, store) = (MemoryLog::new(), Store::sqlite().await);
+    let models = [model(WALLET), model(SHOPS)];
+    // Few rows to a pass, so that a verification takes several, all of them as of one point.
+    let settings = Settings {
+        verify_rows_max: 4,
+        ..small()
+    };
+    let node = Node::start(log.clone(), &store, &models, settings);
+    let quiet = user(BUYERS + 1);
+    log.append(&[opened(quiet, "Ida"), rung(quiet, &[("quiet", 5)])]);
+    log.append(&[
+        paid_in(user(BUYERS + 2), i64::MAX, 1),
+        paid(user(BUYERS + 2), 1),
+    ]);
+    for model in &models {
+        node.caught_up(model).await;
+    }
+    let traffic = Traffic::on(&log);
+    let mut events = 0;
+    for round in 0..12 {
+        for model in &models {
+            let report = node.verify(model).await;
+            assert!(report.clean, "round {round}: {report:#?}");
+        }
+        let report = node.verify(&models[0]).await;
+        assert!(report.events > events, "it goes on meanwhile");
+        events = report.events;
+    }
+    for (model, key, column) in [
+        (&models[0], Value::Uuid(quiet.0), "paid"),
+        (&models[1], Value::Text("quiet".into()), "cents"),
+    ] {
+        store
+            .meddle(
+                model,
+                std::iter::once(key.clone()).collect(),
+                column,
+                Value::Bigint(1),
+            )
+            .await;
+        for _ in 0..3 {
+            let report = node.verify(model).await;
+            assert_eq!(report.differences_found, 1, "{report:#?}");
+            assert_eq!(report.problems_found, 0, "{report:#?}");
+            let found = &report.differences[0];
+            assert_eq!(found.key.values().next(), Some(&key.to_json()));
+            assert_eq!(found.columns[0].column, column);
+        }
+        // A rebuild of what is written all the while rights it.
+        node.replay(model).await;
+        assert!(node.verify(model).await.clean);
+    }
+    drop(traffic);
 }
 
 #[tokio::test(flavor = "multi_thread")]
