@@ -2,7 +2,7 @@
 //!
 //! Everything that changes a lane passes through here in one order, so an append that comes after
 //! an `open_writer` finds the epoch raised, and one that came before is in the heads that the new
-//! writer gets. A round is one atomic batch: what it contains becomes durable together or not at
+//! writer gets. A group is one atomic batch: what it contains becomes durable together or not at
 //! all, and is published and answered only after that.
 
 use std::{sync::Arc, time::Instant};
@@ -62,7 +62,7 @@ pub(crate) struct Committer {
 
 /// What is committed together.
 #[derive(Default)]
-struct Round {
+struct Group {
     appends: Vec<Append>,
     openings: Vec<(OpenWriter, LaneState)>,
     lanes: Vec<Lane>,
@@ -72,7 +72,7 @@ struct Round {
     room: u64,
 }
 
-impl Round {
+impl Group {
     fn has_room(&self) -> bool {
         self.events < COMMIT_EVENTS_MAX && self.bytes < COMMIT_BYTES_MAX
     }
@@ -103,24 +103,24 @@ impl Committer {
     pub(crate) fn run(mut self) {
         let _closes_on_panic = ClosesOnPanic(Arc::clone(&self.shared));
         while let Some(request) = self.requests.blocking_recv() {
-            let mut round = Round {
+            let mut group = Group {
                 room: self.shared.directory.room(),
-                ..Round::default()
+                ..Group::default()
             };
-            self.take(request, &mut round);
-            while round.has_room()
+            self.take(request, &mut group);
+            while group.has_room()
                 && let Ok(request) = self.requests.try_recv()
             {
-                self.take(request, &mut round);
+                self.take(request, &mut group);
             }
-            self.settle(round);
+            self.settle(group);
         }
     }
 
-    /// Takes a request into the round, or answers it at once.
-    fn take(&mut self, request: Request, round: &mut Round) {
+    /// Takes a request into the group, or answers it at once.
+    fn take(&mut self, request: Request, group: &mut Group) {
         match request {
-            Request::Append(append) => match self.check(&append, round) {
+            Request::Append(append) => match self.check(&append, group) {
                 Err(refusal) => drop(append.answer.send(Err(refusal))),
                 // It proved that the writer still owns the lane, here and now, in order with
                 // every opening; there is nothing to be made durable.
@@ -129,23 +129,23 @@ impl Committer {
                     self.states[append.lane.index()]
                         .heads
                         .clone_from(&append.heads);
-                    round.events += append.events.len();
-                    round.bytes += append.bytes;
-                    round.touch(append.lane);
-                    round.appends.push(append);
+                    group.events += append.events.len();
+                    group.bytes += append.bytes;
+                    group.touch(append.lane);
+                    group.appends.push(append);
                 }
             },
-            Request::OpenWriter(opening) => match self.raise_epoch(opening.lane, round) {
+            Request::OpenWriter(opening) => match self.raise_epoch(opening.lane, group) {
                 Err(refusal) => drop(opening.answer.send(Err(refusal))),
                 Ok(state) => {
-                    round.touch(opening.lane);
-                    round.openings.push((opening, state));
+                    group.touch(opening.lane);
+                    group.openings.push((opening, state));
                 }
             },
         }
     }
 
-    fn check(&self, append: &Append, round: &Round) -> Result<(), AppendError> {
+    fn check(&self, append: &Append, group: &Group) -> Result<(), AppendError> {
         let Append { lane, epoch, .. } = *append;
         if let Some(closed) = self.shared.closed() {
             return Err(unavailable(lane, closed.clone()));
@@ -166,19 +166,19 @@ impl Committer {
         if append.events.is_empty() {
             return Ok(());
         }
-        let wanted = (round.bytes + append.bytes) as u64;
-        let room = self.shared.directory.check_room(round.room, wanted);
+        let wanted = (group.bytes + append.bytes) as u64;
+        let room = self.shared.directory.check_room(group.room, wanted);
         room.map_err(|full| unavailable(lane, full))
     }
 
-    fn raise_epoch(&mut self, lane: Lane, round: &Round) -> Result<LaneState, OpenWriterError> {
+    fn raise_epoch(&mut self, lane: Lane, group: &Group) -> Result<LaneState, OpenWriterError> {
         let unavailable = |source| Err(OpenWriterError::Unavailable { lane, source });
         if let Some(closed) = self.shared.closed() {
             return unavailable(closed.clone().into());
         }
         // Each opening writes a little: lanes that try again and again must not use up what is
         // kept free.
-        if let Err(full) = self.shared.directory.check_room(round.room, 0) {
+        if let Err(full) = self.shared.directory.check_room(group.room, 0) {
             return unavailable(full.into());
         }
         let state = &mut self.states[lane.index()];
@@ -189,44 +189,44 @@ impl Committer {
         Ok(state.clone())
     }
 
-    /// Commits the round, moves the tails on and answers.
-    fn settle(&mut self, mut round: Round) {
-        if round.lanes.is_empty() {
+    /// Commits the group, moves the tails on and answers.
+    fn settle(&mut self, mut group: Group) {
+        if group.lanes.is_empty() {
             return;
         }
         let started = Instant::now();
-        match self.commit(&mut round) {
+        match self.commit(&mut group) {
             Ok(()) => {
                 metrics::histogram!("foldline_log_commit_seconds").record(started.elapsed());
-                metrics::histogram!("foldline_log_commit_events").record(round.events as f64);
+                metrics::histogram!("foldline_log_commit_events").record(group.events as f64);
                 // Followers first: who is answered finds its events at every follower.
-                for append in round.appends {
+                for append in group.appends {
                     let tail = self.shared.tail(append.lane);
                     tail.publish(append.events, append.heads);
                     drop(append.answer.send(Ok(())));
                 }
-                for (opening, state) in round.openings {
+                for (opening, state) in group.openings {
                     drop(opening.answer.send(Ok(state)));
                 }
             }
-            Err(failure) => refuse(round, &failure),
+            Err(failure) => refuse(group, &failure),
         }
     }
 
-    /// Makes the round durable: one atomic batch, synced, then the heads beside it.
-    fn commit(&mut self, round: &mut Round) -> Result<(), Failure> {
+    /// Makes the group durable: one atomic batch, synced, then the heads beside it.
+    fn commit(&mut self, group: &mut Group) -> Result<(), Failure> {
         let store = &self.shared.store;
         let mut batch = store
             .database
             .batch()
             .durability(Some(PersistMode::SyncData));
-        for append in &mut round.appends {
+        for append in &mut group.appends {
             let keyspace = store.lane(append.lane);
             for (key, record) in append.records.drain(..) {
                 batch.insert(keyspace, key, record);
             }
         }
-        for lane in &round.lanes {
+        for lane in &group.lanes {
             let state = &self.states[lane.index()];
             let key = UserKey::from(record::state_key(*lane));
             batch.insert(&store.states, key, state.encode(*lane));
@@ -234,7 +234,7 @@ impl Committer {
         fail::fail_point!("log::before_commit", |_| std::process::abort());
         batch.commit().map_err(|error| self.failed(error))?;
         fail::fail_point!("log::after_commit", |_| std::process::abort());
-        for lane in &round.lanes {
+        for lane in &group.lanes {
             let state = &self.states[lane.index()];
             let acknowledged = Acknowledged {
                 lane_sequence: state.heads.lane_sequence,
@@ -267,8 +267,8 @@ struct Failure {
     closed: Closed,
 }
 
-fn refuse(round: Round, failure: &Failure) {
-    for append in round.appends {
+fn refuse(group: Group, failure: &Failure) {
+    for append in group.appends {
         let (lane, source) = (append.lane, Source::from(failure.closed.clone()));
         let error = if failure.certain {
             AppendError::Unavailable { lane, source }
@@ -277,7 +277,7 @@ fn refuse(round: Round, failure: &Failure) {
         };
         drop(append.answer.send(Err(error)));
     }
-    for (opening, _) in round.openings {
+    for (opening, _) in group.openings {
         let lane = opening.lane;
         let source = failure.closed.clone().into();
         drop(
