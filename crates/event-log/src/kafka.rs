@@ -21,6 +21,7 @@ mod commit;
 mod cursor;
 mod ends;
 mod error;
+mod feed;
 mod follower;
 mod lanes;
 mod pace;
@@ -28,8 +29,10 @@ mod probe;
 mod search;
 mod settings;
 mod shared;
+mod source;
 mod start;
 mod stream;
+mod tail;
 mod topics;
 mod topology;
 mod transactions;
@@ -90,11 +93,13 @@ impl KafkaLog {
         from: From,
     ) -> Result<Box<dyn Follower>, FollowError> {
         let shared = Arc::clone(&self.shared);
-        let start = tokio::task::spawn_blocking(move || start::find(&shared, only, lane, from))
-            .await
-            .unwrap_or_else(|ended| Err(Shared::unavailable(lane, ended)))?;
-        let shared = Arc::clone(&self.shared);
-        Ok(Box::new(KafkaFollower::new(shared, start)))
+        let find = move || {
+            let start = start::find(&shared, only, lane, from)?;
+            Ok(KafkaFollower::new(shared, start))
+        };
+        let found = tokio::task::spawn_blocking(find).await;
+        let follower = found.unwrap_or_else(|ended| Err(Shared::unavailable(lane, ended)))?;
+        Ok(Box::new(follower))
     }
 }
 

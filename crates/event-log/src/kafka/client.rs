@@ -43,8 +43,10 @@ pub(crate) struct Clients {
 /// What a consumer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
-    /// Much, in order: the tail of many lanes, or what a follower has to catch up with.
+    /// Much, in order: what a follower has to catch up with.
     Streams,
+    /// What comes now, in many lanes.
+    Tails,
     /// Single records, here and there.
     Places,
 }
@@ -100,7 +102,7 @@ impl Clients {
             ("fetch.queue.backoff.ms", pause.as_str()),
         ];
         defaults.extend(match reading {
-            Reading::Streams => [
+            Reading::Streams | Reading::Tails => [
                 ("queued.min.messages", records.as_str()),
                 // A partition that is added has to wait for a fetch that waits for others.
                 ("fetch.wait.max.ms", "100"),
@@ -113,6 +115,7 @@ impl Clients {
                 ("fetch.message.max.bytes", "65536"),
             ],
         });
+        let ends = (reading == Reading::Places).to_string();
         let group = format!("{}positions", self.settings.topic_prefix);
         let fixed = [
             ("group.id", group.as_str()),
@@ -121,7 +124,7 @@ impl Clients {
             ("enable.auto.offset.store", "false"),
             ("auto.offset.reset", "error"),
             ("allow.auto.create.topics", "false"),
-            ("enable.partition.eof", "true"),
+            ("enable.partition.eof", ends.as_str()),
         ];
         BaseConsumer::from_config_and_context(&self.config(&defaults, &fixed), Logging)
     }

@@ -45,14 +45,16 @@ impl LaneEnd {
     }
 
     fn of(tails: Vec<Tail>) -> Self {
-        let lane_sequence = tails.iter().map(|tail| tail.lane_sequence).max();
         Self {
-            heads: Heads {
-                lane_sequence: lane_sequence.unwrap_or_default(),
-                sequences: tails.iter().map(|tail| tail.sequence).collect(),
-            },
+            heads: of_tails(&tails),
             tails,
         }
+    }
+
+    /// Returns the end that was found in the topics; `heads` may be further, where this process
+    /// has appended what readers do not see yet.
+    pub(crate) fn committed(&self) -> Heads {
+        of_tails(&self.tails)
     }
 
     /// Every event has one lane sequence and one sequence, so both count the same events. Where
@@ -60,6 +62,14 @@ impl LaneEnd {
     fn adds_up(&self) -> bool {
         let events: u64 = self.heads.sequences.iter().map(|last| last.0).sum();
         events == self.heads.lane_sequence.0
+    }
+}
+
+fn of_tails(tails: &[Tail]) -> Heads {
+    let lane_sequence = tails.iter().map(|tail| tail.lane_sequence).max();
+    Heads {
+        lane_sequence: lane_sequence.unwrap_or_default(),
+        sequences: tails.iter().map(|tail| tail.sequence).collect(),
     }
 }
 

@@ -3,16 +3,17 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use async_trait::async_trait;
-use foldline_kernel::{Checkpoint, Lane};
+use foldline_kernel::{Checkpoint, Lane, LaneSequence};
 use foldline_schema::Event;
-use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::task::JoinHandle;
 
 use super::{
     cursor,
     ends::{self, LaneEnd},
     shared::Shared,
+    source::{At, Next, Source},
     start::Start,
-    stream::{self, Chunk, Item, STALLED, Stop},
+    stream::{Item, STALLED, Stop},
 };
 use crate::{Corruption, FollowError, Follower, Heads, Place, continuity::Continuity};
 
@@ -20,38 +21,48 @@ pub(crate) struct KafkaFollower {
     shared: Arc<Shared>,
     lane: Lane,
     only: Option<usize>,
+    source: Source,
     continuity: Continuity,
+    at: At,
     checkpoint: Checkpoint,
     /// Per context the offset of the last event that was yielded.
     yielded: Vec<Option<i64>>,
-    /// Per context where to go on reading, where it is followed.
-    next_offsets: Vec<Option<i64>>,
     /// Checked, not yet yielded.
     ready: VecDeque<Item>,
     /// How many at the end of `ready` are of a command that is not all there yet.
     incomplete: usize,
     /// What comes after `ready`, and stays.
     broken: Option<(Place, Corruption)>,
-    chunks: Option<mpsc::Receiver<Chunk>>,
     /// Finds the lane's end, where a command has begun and goes on no further.
     ending: Option<JoinHandle<Result<LaneEnd, FollowError>>>,
 }
 
 impl KafkaFollower {
     pub(crate) fn new(shared: Arc<Shared>, start: Start) -> Self {
-        let yielded = cursor::read(&shared.topology, start.checkpoint.cursor.as_deref());
+        let Start {
+            lane,
+            only,
+            continuity,
+            checkpoint,
+            offsets,
+            tail,
+        } = start;
         Self {
+            at: At {
+                scanned: checkpoint.lane_sequence,
+                seen: only.and_then(|only| continuity.seen(only)),
+                offsets,
+            },
+            yielded: cursor::read(&shared.topology, checkpoint.cursor.as_deref()),
+            source: Source::new(Arc::clone(&shared), lane, only, tail),
             shared,
-            lane: start.lane,
-            only: start.only,
-            continuity: start.continuity,
-            checkpoint: start.checkpoint,
-            yielded,
-            next_offsets: start.offsets,
+            lane,
+            only,
+            continuity,
+            checkpoint,
             ready: VecDeque::new(),
             incomplete: 0,
             broken: None,
-            chunks: None,
             ending: None,
         }
     }
@@ -66,91 +77,63 @@ impl KafkaFollower {
             self.check_end(&end.heads);
             return Ok(());
         }
-        let lane = self.lane;
-        let chunks = match &mut self.chunks {
-            Some(chunks) => chunks,
-            None => {
-                let stream = self.stream();
-                let chunks = stream::start(Arc::clone(&self.shared), stream)
-                    .map_err(|source| Shared::unavailable(lane, source))?;
-                self.chunks.insert(chunks)
+        let patience = (self.incomplete > 0).then_some(STALLED);
+        match self.source.next(&self.at, patience).await {
+            Next::Again => {}
+            Next::Passed(place) => self.at.scanned = place,
+            Next::Events(items, scanned) => self.admit(items, scanned),
+            Next::Nothing => {
+                let (shared, lane) = (Arc::clone(&self.shared), self.lane);
+                let find = move || ends::find(&shared, lane);
+                self.ending = Some(tokio::task::spawn_blocking(find));
             }
-        };
-        let chunk = if self.continuity.is_within_command() {
-            match timeout(STALLED, chunks.recv()).await {
-                Ok(chunk) => chunk,
-                Err(_) => {
-                    let shared = Arc::clone(&self.shared);
-                    let find = move || ends::find(&shared, lane);
-                    self.ending = Some(tokio::task::spawn_blocking(find));
-                    return Ok(());
+            Next::Stopped(items, stop) => {
+                self.admit(items, None);
+                match stop {
+                    Stop::Corrupt(place, corruption) => self.stop(place, corruption),
+                    // Reading begins again where it ended, when it is asked for again.
+                    Stop::Unavailable(source) => {
+                        return Err(Shared::unavailable(self.lane, source));
+                    }
                 }
             }
-        } else {
-            chunks.recv().await
-        };
-        match chunk {
-            Some(chunk) => self.take(chunk),
-            None => {
-                self.chunks = None;
-                Err(Shared::unavailable(lane, "the reading thread has ended"))
+        }
+        Ok(())
+    }
+
+    /// Checks events and makes them ready, up to the first that does not follow.
+    fn admit(&mut self, items: Vec<Item>, scanned: Option<LaneSequence>) {
+        for item in items {
+            if self.broken.is_some() {
+                return;
             }
-        }
-    }
-
-    fn stream(&self) -> stream::From {
-        let followed = self.next_offsets.iter().enumerate();
-        stream::From {
-            lane: self.lane,
-            offsets: followed
-                .filter_map(|(context, offset)| Some((context, (*offset)?)))
-                .collect(),
-            whole: self.only.is_none(),
-            after: self.continuity.lane_sequence(),
-        }
-    }
-
-    fn take(&mut self, chunk: Chunk) -> Result<(), FollowError> {
-        for item in chunk.items {
             if let Err(corruption) = self.continuity.admit(item.context, &item.event) {
                 self.stop(Place::of(self.lane, &item.event), corruption);
-                return Ok(());
+                return;
             }
-            self.next_offsets[item.context] = Some(item.offset + 1);
+            self.at.offsets[item.context] = Some(item.offset + 1);
+            self.at.scanned = item.event.lane_sequence;
+            self.at.seen = self.only.map(|_| item.event.sequence.0);
             self.ready.push_back(item);
             self.incomplete = match self.continuity.is_within_command() {
                 true => self.incomplete + 1,
                 false => 0,
             };
         }
-        match chunk.stopped {
-            None => Ok(()),
-            Some(Stop::Corrupt(place, corruption)) => {
-                self.stop(place, corruption);
-                Ok(())
-            }
-            Some(stop) => {
-                // Reading begins again where it ended, when it is asked for again.
-                self.chunks = None;
-                Err(stop.error(self.lane))
-            }
-        }
+        self.at.scanned = scanned.unwrap_or(self.at.scanned);
     }
 
     /// A command of which a part is missing where the lane ends is torn: its parts are committed
     /// together.
     fn check_end(&mut self, end: &Heads) {
         self.shared.reached(self.lane, end);
-        let is_end = |(context, last)| self.continuity.ends_at(context, last);
         let all = (0..).zip(end.sequences.iter().copied());
-        let followed = all.filter(|(context, _)| self.only.is_none_or(|only| only == *context));
-        if followed.into_iter().all(is_end)
+        let mut followed = all.filter(|(context, _)| self.only.is_none_or(|only| only == *context));
+        if followed.all(|(context, last)| self.continuity.ends_at(context, last))
             && let Err(corruption) = self.continuity.at_end(end)
         {
-            self.stop(
-                Place::LaneSequence(self.continuity.lane_sequence()),
-                corruption,
-            );
+            let place = Place::LaneSequence(self.continuity.lane_sequence());
+            self.stop(place, corruption);
         }
     }
 
@@ -159,7 +142,7 @@ impl KafkaFollower {
     fn stop(&mut self, place: Place, corruption: Corruption) {
         self.ready.truncate(self.ready.len() - self.incomplete);
         self.incomplete = 0;
-        self.chunks = None;
+        self.source.stop();
         self.broken.get_or_insert((place, corruption));
     }
 

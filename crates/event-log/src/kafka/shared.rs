@@ -7,16 +7,22 @@ use std::sync::{
 
 use foldline_kernel::{Context, Lane, Topology};
 
+use tokio::sync::Semaphore;
+
 use super::{
     Settings,
     client::Clients,
     ends::LaneEnd,
+    feed::Feed,
     pace::Paces,
     probe::{Partition, Probes},
     topics::{Names, partition},
     topology,
 };
 use crate::{FollowError, Heads, Source};
+
+/// How many followers read what they missed at once; the others wait their turn.
+const CATCHING_UP_MAX: usize = 16;
 
 pub(crate) struct Shared {
     pub(crate) settings: Arc<Settings>,
@@ -25,6 +31,9 @@ pub(crate) struct Shared {
     pub(crate) names: Names,
     pub(crate) topology: Topology,
     pub(crate) paces: Paces,
+    pub(crate) feed: Feed,
+    /// Turns to read for oneself.
+    pub(crate) catching_up: Arc<Semaphore>,
     /// The topics of the contexts, in the order of the topology.
     pub(crate) topics: Vec<Arc<str>>,
     /// Where the topology topic ended when it was last read.
@@ -54,6 +63,8 @@ impl Shared {
             probes,
             names,
             paces: Paces::default(),
+            feed: Feed::default(),
+            catching_up: Arc::new(Semaphore::new(CATCHING_UP_MAX)),
             topology,
             topology_end: AtomicI64::new(0),
             known,

@@ -14,6 +14,7 @@ use super::{
     probe::Probe,
     search::{self, Search, Target},
     shared::Shared,
+    tail::LaneTail,
     topics::partition,
 };
 use crate::{Corruption, FollowError, From, Source, continuity::Continuity, places};
@@ -34,6 +35,8 @@ pub(crate) struct Start {
     /// Per context where to begin to read, where it is followed; events up to the checkpoint are
     /// skipped.
     pub(crate) offsets: Vec<Option<i64>>,
+    /// What the lane brings from now on.
+    pub(crate) tail: Option<Arc<LaneTail>>,
 }
 
 /// Finds the place. It blocks.
@@ -51,7 +54,12 @@ pub(crate) fn find(
         let end = ends::find(shared, lane)?;
         let refused = match place(shared, only, lane, from.clone(), &end) {
             Err(error) if is_beyond(&error) => error,
-            placed => return placed,
+            Err(error) => return Err(error),
+            Ok(mut start) => {
+                let tail = shared.feed.join(shared, lane, end);
+                start.tail = Some(tail.map_err(|source| Shared::unavailable(lane, source))?);
+                return Ok(start);
+            }
         };
         // The end that readers see is behind the one that a writer has told for as long as the
         // markers of its transaction are on their way.
@@ -161,6 +169,7 @@ fn place(
         continuity: Continuity::after(checkpoint.lane_sequence, next, only.is_none()),
         checkpoint,
         offsets: starts,
+        tail: None,
     })
 }
 

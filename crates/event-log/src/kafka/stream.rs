@@ -70,15 +70,13 @@ pub(crate) enum Stop {
     Unavailable(Source),
 }
 
-impl Stop {
-    pub(crate) fn error(self, lane: Lane) -> FollowError {
-        match self {
-            Self::Corrupt(place, corruption) => FollowError::Corrupt {
-                lane,
-                place,
-                corruption,
-            },
-            Self::Unavailable(source) => Shared::unavailable(lane, source),
+impl std::convert::From<FollowError> for Stop {
+    fn from(error: FollowError) -> Self {
+        match error {
+            FollowError::Unavailable { source, .. } => Self::Unavailable(source),
+            FollowError::Corrupt {
+                place, corruption, ..
+            } => Self::Corrupt(place, corruption),
         }
     }
 }
