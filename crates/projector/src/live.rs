@@ -42,6 +42,8 @@ struct Now {
     doing: Doing,
     trouble: Option<String>,
     checkpoints: Checkpoints,
+    /// Whether the store has said what is absorbed; before that everything seems to be missing.
+    is_known: bool,
     parked: Vec<Parked>,
     stopped_lanes: Vec<(Lane, String)>,
     stepped_down: u64,
@@ -76,6 +78,7 @@ impl Live {
                 doing: Doing::Starting,
                 trouble: None,
                 checkpoints: Checkpoints::new(),
+                is_known: false,
                 parked: Vec::new(),
                 stopped_lanes: Vec::new(),
                 stepped_down: 0,
@@ -111,6 +114,14 @@ impl Live {
 
     pub(crate) fn doing(&self) -> Doing {
         self.now().doing
+    }
+
+    /// Returns what is in the way of the whole generation, or of some lane.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let now = self.now();
+        let lane = now.stopped_lanes.first();
+        let lane = lane.map(|(lane, reason)| format!("lane {lane} has stopped: {reason}"));
+        now.trouble.clone().or(lane)
     }
 
     pub(crate) fn parked(&self) -> usize {
@@ -169,6 +180,7 @@ impl Live {
                 .checkpoints
                 .iter()
                 .for_each(|at| now.lag.absorbs(at));
+            now.is_known = true;
             now.parked.clone_from(&absorbed.parked);
             now.stopped_lanes.clear();
         });
@@ -199,6 +211,11 @@ impl Live {
             Some((_, feeds)) => feeds.behind(ends, &self.now().checkpoints),
             None => feeds::all(ends),
         }
+    }
+
+    /// Tells whether the store has said what is absorbed.
+    pub(crate) fn is_known(&self) -> bool {
+        self.now().is_known
     }
 
     /// Counts the events of its contexts that have been absorbed.

@@ -80,6 +80,8 @@ impl Projector {
                 End::Asked | End::Gone => return,
                 End::Again => {}
                 End::Stopped(reason) => return self.stops(reason),
+                // A generation that has been retired refuses every commit, too.
+                End::Fenced if self.is_gone().await => return,
                 End::Fenced => {
                     self.live.steps_down();
                     tracing::warn!(view = %self.model.name, generation = %self.live.number,
@@ -171,6 +173,10 @@ impl Projector {
             (self.shared.notice)(&self.model.name);
             last = Some(places);
         }
+    }
+
+    async fn is_gone(&self) -> bool {
+        matches!(self.look().await, Err(TableError::NoGeneration { .. }))
     }
 
     async fn look(&self) -> Result<Absorbed, TableError> {

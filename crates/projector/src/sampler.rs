@@ -43,8 +43,9 @@ fn sample(view: &View, ends: Option<&Ends>) {
     let serves = |(live, _): &&(Arc<Live>, _)| live.state() == GenerationState::Serving;
     let serving = lags.iter().find(serves);
     let lag = serving.and_then(|(_, lag)| *lag);
-    let behind = serving.zip(ends).map(|((live, _), ends)| live.behind(ends));
-    let parked = serving.map(|(live, _)| live.parked());
+    let known = serving.filter(|(live, _)| live.is_known());
+    let behind = known.zip(ends).map(|((live, _), ends)| live.behind(ends));
+    let parked = known.map(|(live, _)| live.parked());
     let name = || view.name.to_string();
     metrics::gauge!("foldline_view_events_behind", "view" => name())
         .set(behind.map_or(f64::NAN, |behind| behind as f64));

@@ -44,8 +44,8 @@ impl ViewStatus {
         }
         let Some(serving) = self.serving() else {
             let first = self.generations.first();
-            let trouble = first.and_then(|generation| generation.trouble.as_deref());
-            let trouble = trouble.unwrap_or("its first generation is being built");
+            let trouble = first.and_then(GenerationStatus::trouble);
+            let trouble = trouble.unwrap_or_else(|| "its first generation is being built".into());
             return Err(format!("`{name}` does not serve yet: {trouble}"));
         };
         if let Some(stopped) = serving.stopped_lanes.first() {
@@ -90,6 +90,17 @@ pub struct GenerationStatus {
     pub parked_users: usize,
     /// The users it holds back.
     pub parked: Vec<Parked>,
+}
+
+impl GenerationStatus {
+    /// Returns what is in the way of the whole, or of some lane.
+    fn trouble(&self) -> Option<String> {
+        let StoppedLane { lane, reason } = match (&self.trouble, self.stopped_lanes.first()) {
+            (None, Some(stopped)) => stopped,
+            (trouble, _) => return trouble.clone(),
+        };
+        Some(format!("lane {lane} has stopped: {reason}"))
+    }
 }
 
 /// The place of a generation in one lane.

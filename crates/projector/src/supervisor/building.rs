@@ -248,7 +248,7 @@ fn progress(model: &str, live: &Live, phase: ReplayPhase, ends: Option<&Ends>) -
         events_total: done + behind,
         events_per_second: 0.0,
         seconds_left: None,
-        trouble: live.seen().trouble,
+        trouble: live.trouble(),
         estimate: None,
     }
 }
