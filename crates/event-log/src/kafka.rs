@@ -32,6 +32,7 @@ mod shared;
 mod source;
 mod start;
 mod stream;
+mod survey;
 mod tail;
 mod topics;
 mod topology;
@@ -57,7 +58,11 @@ use crate::{
     Announcement, EventLog, FollowError, Follower, From, Heads, LaneWriter, OpenWriterError, batch,
 };
 
-pub use self::{error::OpenError, settings::Settings};
+pub use self::{
+    error::OpenError,
+    settings::Settings,
+    survey::{Survey, Topic},
+};
 
 /// The log on Kafka, open.
 pub struct KafkaLog {

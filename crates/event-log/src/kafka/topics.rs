@@ -115,6 +115,12 @@ impl Shape {
         }
     }
 
+    /// What a topic of this shape that is made gets.
+    pub(crate) fn configuration(&self) -> Vec<(&'static str, String)> {
+        let rules = self.config.iter();
+        rules.map(|(name, rule)| (*name, rule.value())).collect()
+    }
+
     fn rules(&self, copies: usize) -> impl Iterator<Item = (&'static str, Rule)> {
         // With three copies one may be away and nothing that was acknowledged is lost with it.
         let in_sync = (copies >= COPIES).then_some(("min.insync.replicas", Rule::AtLeast(2)));

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    OpenError,
+    OpenError, Settings,
     client::Clients,
     probe::{Found, Partition, Probes},
     topics::{Cluster, Names, Shape, partition, unavailable},
@@ -102,20 +102,7 @@ impl Opening<'_> {
     }
 
     fn check(&self, topology: &Topology) -> Result<(), OpenError> {
-        let settings = self.cluster.settings;
-        let prefix = settings.topic_prefix.clone();
-        if topology.name != settings.name {
-            return Err(OpenError::OtherName {
-                prefix,
-                found: topology.name.clone(),
-                wanted: settings.name.clone(),
-            });
-        }
-        let missing = lacking(topology, self.contexts);
-        if !missing.is_empty() {
-            return Err(OpenError::MissingContexts { prefix, missing });
-        }
-        Ok(())
+        check(topology, self.cluster.settings, self.contexts)
     }
 
     /// The epochs are in the topic of the lanes: once there is a context, somebody has opened
@@ -247,6 +234,27 @@ impl Opening<'_> {
     }
 }
 
+/// Refuses a log that a program of this name and these contexts cannot write.
+pub(crate) fn check(
+    topology: &Topology,
+    settings: &Settings,
+    contexts: &[Context],
+) -> Result<(), OpenError> {
+    let prefix = settings.topic_prefix.clone();
+    if topology.name != settings.name {
+        return Err(OpenError::OtherName {
+            prefix,
+            found: topology.name.clone(),
+            wanted: settings.name.clone(),
+        });
+    }
+    let missing = lacking(topology, contexts);
+    if !missing.is_empty() {
+        return Err(OpenError::MissingContexts { prefix, missing });
+    }
+    Ok(())
+}
+
 /// Returns the contexts of a log that a program does not have.
 pub(crate) fn lacking(topology: &Topology, contexts: &[Context]) -> Vec<Context> {
     let unknown = |context: &&Context| !contexts.contains(context);
@@ -261,7 +269,7 @@ pub(crate) enum Broken {
 }
 
 impl Broken {
-    fn error(self, topic: &str, settings: &super::Settings) -> OpenError {
+    pub(crate) fn error(self, topic: &str, settings: &Settings) -> OpenError {
         match self {
             Self::Format(found) => OpenError::Format {
                 prefix: settings.topic_prefix.clone(),
