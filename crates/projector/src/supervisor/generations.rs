@@ -36,21 +36,28 @@ impl Supervisor {
             let why = "a newer one is kept to go back to";
             self.discard(number, why, &mut listed).await;
         }
+        // First, so that what there is goes on where nothing new can be made.
+        self.follow(&listed, &model).await;
         let building = match plan.build {
             Build::Nothing => None,
             Build::Resume(number) => Some(number),
             Build::New => {
                 listed = self.create_once(&model).await?;
+                self.follow(&listed, &model).await;
                 plan::begun(&listed, self.current(&model)).map(|begun| begun.number)
             }
         };
-        self.let_go(&listed).await;
-        for generation in &listed {
-            self.take_up(generation);
-        }
-        self.index_all(&model);
         self.builds(building);
         Ok(())
+    }
+
+    /// Follows what there is, and nothing else.
+    async fn follow(&mut self, listed: &[Generation], model: &Arc<Model>) {
+        self.let_go(listed).await;
+        for generation in listed {
+            self.take_up(generation);
+        }
+        self.index_all(model);
     }
 
     /// What this process goes by, given the definition it has.

@@ -75,25 +75,27 @@ impl Supervisor {
         self.note_surplus(from, new.number);
         before_switch();
         let tables = &self.shared.tables;
-        match tables.switch(&self.view.name, from, new.number).await {
-            Ok(()) => {}
-            Err(SwitchError::Overtaken { serving, .. }) => {
-                self.look_at = Instant::now();
-                return Ok(Switched::Overtaken(serving));
-            }
-            // Retired meanwhile, which somebody else must have done.
-            Err(SwitchError::Table(TableError::NoGeneration { .. })) => {
-                self.look_at = Instant::now();
-                return Ok(Switched::Overtaken(self.serving_now().await));
-            }
+        let switched_to = tables.switch(&self.view.name, from, new.number).await;
+        if let Err(error) = switched_to {
             // The registry tells; where it does not, the next look does.
-            Err(error @ SwitchError::Unknown { .. }) => {
-                if self.serving_now().await != Some(new.number) {
-                    self.look_at = Instant::now();
+            self.look_at = Instant::now();
+            match error {
+                SwitchError::Unknown { .. } if self.serving_now().await == Some(new.number) => {}
+                SwitchError::Unknown { .. } => return Err(error),
+                SwitchError::Overtaken { serving, .. } => {
+                    self.surplus = None;
+                    return Ok(Switched::Overtaken(serving));
+                }
+                // Retired meanwhile, which somebody else must have done.
+                SwitchError::Table(TableError::NoGeneration { .. }) => {
+                    self.surplus = None;
+                    return Ok(Switched::Overtaken(self.serving_now().await));
+                }
+                SwitchError::Table(_) => {
+                    self.surplus = None;
                     return Err(error);
                 }
             }
-            Err(error @ SwitchError::Table(_)) => return Err(error),
         }
         switched();
         new.set_state(GenerationState::Serving);

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use foldline_kernel::UserId;
 use foldline_projector::Settings;
+use foldline_tables::{self as tables, GenerationNumber, GenerationState, faulty::Operation};
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
@@ -75,18 +76,47 @@ enum Step {
     Another,
     /// The first read model is built anew, however far that comes.
     Replay,
+    /// It goes back to what served before, where there is something.
+    Rollback,
+    /// One of its generations is retired, where it does not serve.
+    Retire(u32),
+    /// The registry does not do what it is asked next, or does not say so.
+    Registry(Operation, Registry),
     /// The projectors get a turn.
     Turn,
 }
 
+/// [`tables::faulty::Fault`] without its gates.
+#[derive(Clone, Copy, Debug)]
+enum Registry {
+    Unavailable,
+    LostAnswer,
+}
+
+fn registry() -> impl Strategy<Value = Step> {
+    let operation = prop_oneof![
+        2 => Just(Operation::Switch),
+        1 => Just(Operation::Retire),
+        1 => Just(Operation::Create),
+        1 => Just(Operation::Generations),
+        1 => Just(Operation::Writer),
+        1 => Just(Operation::Reader),
+    ];
+    let fault = prop_oneof![Just(Registry::Unavailable), Just(Registry::LostAnswer)];
+    (operation, fault).prop_map(|(operation, fault)| Step::Registry(operation, fault))
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
+        3 => registry(),
+        1 => Just(Step::Rollback),
+        1 => (1_u32..5).prop_map(Step::Retire),
         8 => proptest::collection::vec(fact(), 1..20).prop_map(Step::Append),
         2 => proptest::collection::vec(fault(), 1..5).prop_map(Step::Faults),
         1 => Just(Step::Crash),
         1 => Just(Step::Restart),
         1 => Just(Step::Another),
-        1 => Just(Step::Replay),
+        2 => Just(Step::Replay),
         3 => Just(Step::Turn),
     ]
 }
@@ -108,14 +138,15 @@ fn settings() -> impl Strategy<Value = Settings> {
 }
 
 async fn lives_through(steps: Vec<Step>, settings: Settings) {
-    let (log, (store, tables)) = (MemoryLog::new(), Store::memory());
+    let (log, (store, memory)) = (MemoryLog::new(), Store::memory());
+    let (faulty, faults) = store.faulty();
     let models = [model(WALLET), model(NAMES), model(SHOPS)];
-    let start = || Node::start(log.clone(), &store, &models, settings.clone());
+    let start = || Node::start(log.clone(), &faulty, &models, settings.clone());
     let mut nodes = vec![start()];
     for step in steps {
         match step {
             Step::Append(facts) => log.append(&facts),
-            Step::Faults(faults) => tables.fail(faults),
+            Step::Faults(faults) => memory.fail(faults),
             Step::Crash => nodes = vec![start()],
             Step::Restart => {
                 for node in nodes.drain(..) {
@@ -129,8 +160,23 @@ async fn lives_through(steps: Vec<Step>, settings: Settings) {
                 // Whether one is under way already makes no difference here.
                 let _ = nodes[0].projectors.replay("wallet").await;
             }
+            Step::Rollback => drop(nodes[0].projectors.rollback("wallet").await),
+            Step::Retire(number) => {
+                let retired = nodes[0]
+                    .projectors
+                    .retire("wallet", GenerationNumber(number));
+                drop(retired.await);
+            }
+            Step::Registry(operation, fault) => faults.on(
+                operation,
+                match fault {
+                    Registry::Unavailable => tables::faulty::Fault::Unavailable,
+                    Registry::LostAnswer => tables::faulty::Fault::LostAnswer,
+                },
+            ),
         }
     }
+    faults.clear();
     for model in &models {
         for node in &nodes {
             node.caught_up(model).await;
@@ -138,6 +184,9 @@ async fn lives_through(steps: Vec<Step>, settings: Settings) {
         assert_exact(&log, &store, model).await;
         let report = nodes[0].verify(model).await;
         assert!(report.clean, "{report:#?}");
+        let states = store.states(model).await;
+        let serving = |state: &&(u32, GenerationState)| state.1 == GenerationState::Serving;
+        assert_eq!(states.iter().filter(serving).count(), 1, "{states:?}");
     }
 }
 

@@ -219,6 +219,38 @@ access = "staff"
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_new_can_be_made_what_there_is_goes_on() {
+    let World {
+        log,
+        store,
+        model: old,
+        node,
+        ..
+    } = world(small()).await;
+    node.stop().await;
+    let new = model(&NAMES.replace("data.cents / data.parts", "data.cents * 2"));
+    let (faulty, more) = store.faulty();
+    for _ in 0..1_000 {
+        more.on(Operation::Create, Fault::Unavailable);
+    }
+    let node = Node::start(log.clone(), &faulty, std::slice::from_ref(&new), small());
+    log.append(&[opened(user(3), "Bo")]);
+    let view = node.caught_up(&new).await;
+    assert!(
+        view.trouble
+            .is_some_and(|trouble| trouble.contains("fault"))
+    );
+    assert_exact(&log, &store, &old).await;
+    more.clear();
+    let switched = |view: &foldline_projector::ViewStatus| {
+        let serving = view.serving();
+        serving.is_some_and(|it| it.revision == new.revision.0) && view.events_behind == 0
+    };
+    node.until(&new, switched).await;
+    assert_exact(&log, &store, &new).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_replay_takes_the_place_of_a_table_that_cannot_be_read() {
     for damage in [
         "nothing is left of it",
