@@ -1,12 +1,14 @@
 //! What the command side is asked, and what it answers.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use foldline_kernel::{
     Caller, CommandId, Context, EventId, Lane, Malformed, Position, RejectionKind, Timestamp,
     UserId, Version,
 };
+
+use crate::Passed;
 
 /// A command as it comes in, not yet looked into.
 #[derive(Clone, Debug)]
@@ -31,6 +33,12 @@ pub struct Request {
     pub causation_id: Option<String>,
     /// What it belongs to.
     pub correlation_id: Option<String>,
+    /// What the caller proved itself by, to be shown to the owner of the lane as well.
+    pub credentials: Option<String>,
+    /// Whether another node passed it on; this one then decides it or refuses it.
+    pub passed_on: bool,
+    /// How long its caller still waits, where that is known; the node's own bound holds as well.
+    pub within: Option<Duration>,
 }
 
 /// A command that took effect, or had nothing to change.
@@ -43,6 +51,8 @@ pub enum Answer {
         /// The version of the stream.
         version: Version,
     },
+    /// Another node, the owner of the lane, has answered; this is what it said.
+    Passed(Passed),
 }
 
 /// What an accepted command left in the log.
@@ -160,6 +170,14 @@ pub enum CommandError {
         /// Why.
         reason: String,
     },
+    /// Another node owns the lane.
+    #[error("lane {lane} is owned by another node")]
+    Elsewhere {
+        /// The lane.
+        lane: Lane,
+        /// Whether the command may have taken effect before the lane changed hands.
+        maybe_taken: bool,
+    },
     /// The command may or may not have taken effect; sending it again with its key settles that.
     #[error("the outcome is not known yet; send it again with the idempotency key `{key}`")]
     OutcomeUnknown {
@@ -181,6 +199,7 @@ impl CommandError {
             Self::Quarantined { .. } => "quarantined",
             Self::Overloaded { .. } => "overloaded",
             Self::Unavailable { .. } => "unavailable",
+            Self::Elsewhere { .. } => "elsewhere",
             Self::OutcomeUnknown { .. } => "unknown_outcome",
         }
     }

@@ -51,6 +51,8 @@ impl Submission {
 pub(crate) struct LaneTask {
     pub(crate) lane: Lane,
     pub(crate) log: Arc<dyn EventLog>,
+    /// Where the node takes commands, for its writers to announce.
+    pub(crate) address: Option<String>,
     pub(crate) snapshots: Option<Arc<dyn SnapshotStore>>,
     pub(crate) contexts: Arc<Contexts>,
     pub(crate) settings: Settings,
@@ -80,14 +82,28 @@ enum Ended {
     Replaced(Vec<Submission>),
 }
 
+/// Why a lane's task is over, with the commands that have no answer.
+enum Closed {
+    /// Another writer has the lane.
+    Replaced(Vec<Submission>),
+    /// Nobody serves the lane until somebody has looked, or the node is stopping.
+    For(Vec<Submission>, String),
+}
+
 impl LaneTask {
     pub(crate) async fn run(mut self) {
-        let closed = self.run_until_closed().await;
-        let Err((unsettled, reason)) = closed else {
-            self.health.send_replace(LaneHealth::Stopped);
-            return;
-        };
-        self.close(unsettled, reason).await;
+        match self.run_until_closed().await {
+            Ok(()) => drop(self.health.send_replace(LaneHealth::Stopped)),
+            Err(Closed::Replaced(unsettled)) if self.address.is_some() => {
+                self.step_down(unsettled).await;
+            }
+            // There is no other node that it could be: somebody has to look.
+            Err(Closed::Replaced(unsettled)) => {
+                let reason = "another writer has taken the lane".to_owned();
+                self.close(unsettled, reason).await;
+            }
+            Err(Closed::For(unsettled, reason)) => self.close(unsettled, reason).await,
+        }
     }
 
     /// Takes the lane over and serves, again and again while appends fail.
@@ -96,7 +112,7 @@ impl LaneTask {
     /// keys and answered from there, the others are decided anew. More than the usual number is
     /// remembered until they have been looked for, since more than that may have been in the
     /// batch; a command whose key is forgotten would be decided a second time.
-    async fn run_until_closed(&mut self) -> Result<(), (Vec<Submission>, String)> {
+    async fn run_until_closed(&mut self) -> Result<(), Closed> {
         let (mut unsettled, mut unsettled_max) = (Vec::<Submission>::new(), 0);
         let mut pauses = Pauses::default();
         loop {
@@ -106,14 +122,12 @@ impl LaneTask {
                 .await;
             let opened = match opened {
                 Ok(opened) => opened,
-                Err(reason) => return Err((unsettled, reason)),
+                Err(reason) => return Err(Closed::For(unsettled, reason)),
             };
             self.health.send_replace(LaneHealth::Serving);
             match self.serve(opened, unsettled).await {
                 Ended::Stopped => return Ok(()),
-                Ended::Replaced(commands) => {
-                    return Err((commands, "another writer has taken the lane".to_owned()));
-                }
+                Ended::Replaced(commands) => return Err(Closed::Replaced(commands)),
                 Ended::Unsettled {
                     commands,
                     progressed,
@@ -126,10 +140,30 @@ impl LaneTask {
                     unsettled = commands;
                     let paused = self.pause(reason, &mut pauses, &mut unsettled).await;
                     if let Err(stopping) = paused {
-                        return Err((unsettled, stopping));
+                        return Err(Closed::For(unsettled, stopping));
                     }
                 }
             }
+        }
+    }
+
+    /// Says to everybody who waits that another node owns the lane now: that one knows by the keys
+    /// what became of what is unsettled here.
+    async fn step_down(&mut self, unsettled: Vec<Submission>) {
+        tracing::warn!(lane = %self.lane, "another writer has taken the lane");
+        self.health.send_replace(LaneHealth::Elsewhere);
+        let elsewhere = |submission: Submission, maybe_taken| {
+            let lane = self.lane;
+            let elsewhere = CommandError::Elsewhere { lane, maybe_taken };
+            // Whoever has gone finds the answer by its key.
+            let _ = submission.answer.send(Err(elsewhere));
+        };
+        for submission in unsettled {
+            elsewhere(submission, true);
+        }
+        self.queue.close();
+        while let Some(submission) = self.queue.recv().await {
+            elsewhere(submission, false);
         }
     }
 

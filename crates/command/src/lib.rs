@@ -16,9 +16,11 @@ mod answer;
 mod contexts;
 mod lane;
 mod meters;
+mod passing;
 mod side;
 mod user;
 
 pub use answer::{Accepted, Answer, CommandError, Request};
 pub use contexts::{Contexts, ParseError};
+pub use passing::{Courier, Neighbours, Owner, Owners, Passed, Undelivered};
 pub use side::{CommandSide, LaneHealth, Settings};

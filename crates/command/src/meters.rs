@@ -52,6 +52,8 @@ impl Meters {
             Ok(Answer::Accepted(accepted)) if accepted.replayed => "replayed",
             Ok(Answer::Accepted(_)) => "accepted",
             Ok(Answer::Unchanged { .. }) => "unchanged",
+            // The owner counts what it answered.
+            Ok(Answer::Passed(_)) => "passed_on",
             Err(error) => error.outcome(),
         };
         meters.seconds.record(took.as_secs_f64());

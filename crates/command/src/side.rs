@@ -1,7 +1,7 @@
 //! The command side as a whole: every lane's task, and the way in.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::{Duration, Instant},
 };
 
@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Answer, CommandError, Contexts, Request,
+    Answer, CommandError, Contexts, Neighbours, Request,
     lane::{LaneTask, Submission, parse_error},
     meters::Meters,
 };
@@ -65,6 +65,8 @@ pub enum LaneHealth {
     Closed(String),
     /// The node has stopped.
     Stopped,
+    /// Another node owns it.
+    Elsewhere,
 }
 
 /// Takes commands, decides them lane by lane and answers them.
@@ -72,15 +74,21 @@ pub struct CommandSide {
     contexts: Arc<Contexts>,
     log: Arc<dyn EventLog>,
     settings: Settings,
-    lanes: Vec<LaneHandle>,
-    tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
-    stop: CancellationToken,
+    snapshots: Option<Arc<dyn SnapshotStore>>,
+    /// The other nodes; `None` where this one owns every lane.
+    neighbours: Option<Neighbours>,
+    /// By lane; `None` where another node owns it. Nothing is awaited while it is locked.
+    lanes: Vec<RwLock<Option<LaneHandle>>>,
     meters: Arc<Meters>,
 }
 
+/// A lane that this node owns.
 struct LaneHandle {
     queue: mpsc::Sender<Submission>,
     health: watch::Receiver<LaneHealth>,
+    /// Ends this lane alone.
+    stop: CancellationToken,
+    task: JoinHandle<()>,
 }
 
 impl LaneHandle {
@@ -105,38 +113,131 @@ impl CommandSide {
         contexts: Arc<Contexts>,
         settings: Settings,
     ) -> Self {
-        let stop = CancellationToken::new();
-        let meters = Arc::new(Meters::new(&contexts, log.topology().lanes));
-        let (mut lanes, mut tasks) = (Vec::new(), Vec::new());
-        for lane in log.topology().all_lanes() {
-            let (sender, queue) = mpsc::channel(settings.queue_commands_max);
-            let (health, healths) = watch::channel(LaneHealth::Opening(String::new()));
-            let task = LaneTask {
-                lane,
-                log: log.clone(),
-                snapshots: snapshots.clone(),
-                contexts: contexts.clone(),
-                settings: settings.clone(),
-                queue,
-                health,
-                stop: stop.clone(),
-                meters: meters.clone(),
-            };
-            lanes.push(LaneHandle {
-                queue: sender,
-                health: healths,
-            });
-            tasks.push(tokio::spawn(task.run()));
-        }
+        let side = Self::new(log, snapshots, contexts, settings, None);
+        side.log
+            .topology()
+            .all_lanes()
+            .for_each(|lane| side.own(lane));
+        side
+    }
+
+    /// Starts one of several nodes: it owns no lane until it is told to ([`Self::own`]), and passes
+    /// commands on to the owners of the others.
+    pub fn start_among(
+        neighbours: Neighbours,
+        log: Arc<dyn EventLog>,
+        snapshots: Option<Arc<dyn SnapshotStore>>,
+        contexts: Arc<Contexts>,
+        settings: Settings,
+    ) -> Self {
+        Self::new(log, snapshots, contexts, settings, Some(neighbours))
+    }
+
+    fn new(
+        log: Arc<dyn EventLog>,
+        snapshots: Option<Arc<dyn SnapshotStore>>,
+        contexts: Arc<Contexts>,
+        settings: Settings,
+        neighbours: Option<Neighbours>,
+    ) -> Self {
         Self {
+            meters: Arc::new(Meters::new(&contexts, log.topology().lanes)),
+            lanes: log
+                .topology()
+                .all_lanes()
+                .map(|_| RwLock::default())
+                .collect(),
             contexts,
             log,
             settings,
-            lanes,
-            tasks: tasks.into(),
-            stop,
-            meters,
+            snapshots,
+            neighbours,
         }
+    }
+
+    /// Takes a lane over, unless this node is at it already. Only the node that the lane was
+    /// assigned to may do so: whoever was its writer is fenced.
+    pub fn own(&self, lane: Lane) {
+        let mut owned = self.write(lane);
+        if owned
+            .as_ref()
+            .is_some_and(|owned| !owned.task.is_finished())
+        {
+            return;
+        }
+        let (sender, queue) = mpsc::channel(self.settings.queue_commands_max);
+        let (health, healths) = watch::channel(LaneHealth::Opening(String::new()));
+        let stop = CancellationToken::new();
+        let task = LaneTask {
+            lane,
+            log: self.log.clone(),
+            address: self.neighbours.as_ref().map(|known| known.address.clone()),
+            snapshots: self.snapshots.clone(),
+            contexts: self.contexts.clone(),
+            settings: self.settings.clone(),
+            queue,
+            health,
+            stop: stop.clone(),
+            meters: self.meters.clone(),
+        };
+        *owned = Some(LaneHandle {
+            queue: sender,
+            health: healths,
+            stop,
+            task: tokio::spawn(task.run()),
+        });
+    }
+
+    /// Gives a lane up: takes no more of its commands, answers what it accepted, saves what makes
+    /// the next owner's start quick. After it returns, this node appends nothing to the lane.
+    pub async fn release(&self, lane: Lane) {
+        let Some(owned) = self.write(lane).take() else {
+            return;
+        };
+        owned.stop.cancel();
+        drop(owned.queue);
+        if let Err(error) = owned.task.await {
+            tracing::error!(%lane, %error, "a lane's task has failed");
+        }
+    }
+
+    /// Returns the lanes that this node was told to own and whose tasks have ended all the same:
+    /// another writer was there, or the lane is corrupt.
+    pub fn ended(&self) -> Vec<Lane> {
+        let lanes = self.log.topology().all_lanes();
+        lanes.filter(|lane| self.has_ended(*lane)).collect()
+    }
+
+    fn has_ended(&self, lane: Lane) -> bool {
+        let owned = self.read(lane);
+        owned.as_ref().is_some_and(|owned| owned.task.is_finished())
+    }
+
+    pub(crate) fn owns(&self, lane: Lane) -> bool {
+        let owned = self.read(lane);
+        owned
+            .as_ref()
+            .is_some_and(|owned| !owned.task.is_finished())
+    }
+
+    pub(crate) fn lane_of(&self, request: &Request) -> Lane {
+        self.log.topology().lane_of(request.user)
+    }
+
+    /// Returns until when a command that came at `begun` has to be answered.
+    pub(crate) fn deadline(&self, request: &Request, begun: Instant) -> Instant {
+        let bound = self.settings.command_timeout;
+        begun + request.within.map_or(bound, |within| within.min(bound))
+    }
+
+    fn read(&self, lane: Lane) -> RwLockReadGuard<'_, Option<LaneHandle>> {
+        let slot = self.lanes[lane.index()].read();
+        slot.unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn write(&self, lane: Lane) -> RwLockWriteGuard<'_, Option<LaneHandle>> {
+        let slot = self.lanes[lane.index()].write();
+        slot.unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Returns the contexts it serves.
@@ -151,22 +252,28 @@ impl CommandSide {
     /// again with its key settles that.
     pub async fn submit(&self, request: Request) -> Result<Answer, CommandError> {
         let (begun, context) = (Instant::now(), self.contexts.find(&request.context));
-        let answer = self.submit_to_lane(request, context, begun).await;
+        let answer = match &self.neighbours {
+            Some(neighbours) => self.submit_to_owner(neighbours, request, begun).await,
+            None => self.submit_here(request, begun).await,
+        };
         self.meters.answered(context, &answer, begun.elapsed());
         answer
     }
 
-    async fn submit_to_lane(
+    /// Has a command decided by this node.
+    pub(crate) async fn submit_here(
         &self,
         request: Request,
-        context: Option<usize>,
         begun: Instant,
     ) -> Result<Answer, CommandError> {
+        let context = self.contexts.find(&request.context);
         let (submission, answer) = self.prepare(request, context, begun)?;
-        let lane = self.log.topology().lane_of(submission.request.user);
+        let deadline = submission.deadline;
+        let lane = self.lane_of(&submission.request);
         let key = submission.request.key.clone();
         self.enqueue(lane, submission)?;
-        match tokio::time::timeout(self.settings.command_timeout, answer).await {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match tokio::time::timeout(left, answer).await {
             Ok(Ok(answer)) => answer,
             // Queued and then dropped, or not answered in time: it may have been appended.
             Ok(Err(_)) | Err(_) => Err(CommandError::OutcomeUnknown { key }),
@@ -203,6 +310,7 @@ impl CommandSide {
             .parse(&request.command, &request.body)
             .map_err(|error| parse_error(&request, error, rules.commands()))?;
         let (sender, answer) = oneshot::channel();
+        let deadline = self.deadline(&request, begun);
         let hash = command_hash(&request.context, &request.command, &request.body);
         let submission = Submission {
             request,
@@ -212,15 +320,21 @@ impl CommandSide {
             time: None,
             accepted_before: false,
             maybe_appended: false,
-            deadline: begun + self.settings.command_timeout,
+            deadline,
             answer: sender,
         };
         Ok((submission, answer))
     }
 
     fn enqueue(&self, lane: Lane, submission: Submission) -> Result<(), CommandError> {
-        let handle = &self.lanes[lane.index()];
-        handle
+        let owned = self.read(lane);
+        let Some(owned) = owned.as_ref() else {
+            return Err(CommandError::Elsewhere {
+                lane,
+                maybe_taken: false,
+            });
+        };
+        owned
             .queue
             .try_send(submission)
             .map_err(|error| match error {
@@ -228,25 +342,36 @@ impl CommandSide {
                     lane,
                     queued: self.settings.queue_commands_max,
                 },
-                mpsc::error::TrySendError::Closed(_) => {
-                    let reason = match handle.health() {
-                        LaneHealth::Closed(reason) => reason,
-                        _ => "the node is stopping".to_owned(),
-                    };
-                    CommandError::Unavailable { lane, reason }
-                }
+                mpsc::error::TrySendError::Closed(_) => match owned.health() {
+                    LaneHealth::Elsewhere => CommandError::Elsewhere {
+                        lane,
+                        maybe_taken: false,
+                    },
+                    LaneHealth::Closed(reason) => CommandError::Unavailable { lane, reason },
+                    _ => CommandError::Unavailable {
+                        lane,
+                        reason: "the node is stopping".to_owned(),
+                    },
+                },
             })
     }
 
     /// Returns what every lane is doing, by lane.
     pub fn health(&self) -> Vec<LaneHealth> {
-        self.lanes.iter().map(LaneHandle::health).collect()
+        let health = |lane| {
+            let owned = self.read(lane);
+            owned
+                .as_ref()
+                .map_or(LaneHealth::Elsewhere, LaneHandle::health)
+        };
+        self.log.topology().all_lanes().map(health).collect()
     }
 
-    /// Waits until every lane serves, or is closed for good.
+    /// Waits until every lane of this node serves, or is closed for good.
     pub async fn ready(&self) {
-        for lane in &self.lanes {
-            let mut health = lane.health.clone();
+        for lane in self.log.topology().all_lanes() {
+            let health = self.read(lane).as_ref().map(|owned| owned.health.clone());
+            let Some(mut health) = health else { continue };
             // An error means that the task has gone, and with it the wait.
             let _ = health
                 .wait_for(|health| !matches!(health, LaneHealth::Opening(_)))
@@ -257,15 +382,23 @@ impl CommandSide {
     /// Stops gracefully: takes no more, answers what it accepted, saves what makes the next
     /// start quick.
     pub async fn stop(&self) {
-        self.stop.cancel();
-        let tasks = match self.tasks.lock() {
-            Ok(mut tasks) => std::mem::take(&mut *tasks),
-            Err(_) => return,
-        };
-        for task in tasks {
-            if let Err(error) = task.await {
-                tracing::error!(%error, "a lane's task has failed");
+        let lanes = || self.log.topology().all_lanes();
+        for lane in lanes() {
+            if let Some(owned) = self.read(lane).as_ref() {
+                owned.stop.cancel();
             }
+        }
+        for lane in lanes() {
+            self.finish(lane).await;
+        }
+    }
+
+    /// Waits for the end of a lane's task that was told to stop; what it said last stays.
+    async fn finish(&self, lane: Lane) {
+        let health = self.read(lane).as_ref().map(|owned| owned.health.clone());
+        if let Some(mut health) = health {
+            // The sender goes with the task.
+            while health.changed().await.is_ok() {}
         }
     }
 

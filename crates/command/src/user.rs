@@ -19,11 +19,14 @@ pub(crate) struct Users {
     pub(crate) by_id: FxHashMap<UserId, User>,
 }
 
-/// One user's streams, one per context; `None` where nothing has happened yet.
+/// One user's streams. There are many users, and most have few streams with few commands to
+/// remember: what is not there takes no room.
+#[derive(Default)]
 pub(crate) struct User {
-    pub(crate) streams: SmallVec<[Option<Stream>; 6]>,
+    /// Those in which something has happened, each with the index of its context.
+    streams: Vec<(usize, Stream)>,
     /// Why no command of this user can be decided.
-    pub(crate) quarantine: Option<Quarantine>,
+    pub(crate) quarantine: Option<Box<Quarantine>>,
     /// The number of the last batch that holds an event of this user; it tells whether the state
     /// speaks of events that are not durable yet.
     pub(crate) last_batch: u64,
@@ -83,7 +86,7 @@ pub(crate) struct StatesOf<'a> {
 
 impl StatesOf<'_> {
     pub(crate) fn state(&self, context: usize) -> &dyn Any {
-        let stream = self.user.and_then(|user| user.streams[context].as_ref());
+        let stream = self.user.and_then(|user| user.stream(context));
         stream.map_or(self.defaults.0[context].as_ref(), |stream| {
             stream.state.as_ref()
         })
@@ -99,27 +102,30 @@ impl OtherStates for StatesOf<'_> {
 }
 
 impl User {
-    pub(crate) fn new(contexts: &Contexts) -> Self {
-        let streams = (0..contexts.len()).map(|_| None).collect();
-        Self {
-            streams,
-            quarantine: None,
-            last_batch: 0,
-            dirty: false,
-        }
+    pub(crate) fn stream(&self, context: usize) -> Option<&Stream> {
+        let mut streams = self.streams.iter();
+        streams.find_map(|(known, stream)| (*known == context).then_some(stream))
     }
 
     pub(crate) fn stream_mut(&mut self, context: usize, contexts: &Contexts) -> &mut Stream {
-        self.streams[context].get_or_insert_with(|| Stream {
-            state: contexts.rules(context).default_state(),
-            version: Version::ZERO,
-            remembered: VecDeque::new(),
-        })
+        let known = self.streams.iter().position(|(known, _)| *known == context);
+        let place = known.unwrap_or_else(|| {
+            self.streams.reserve_exact(1);
+            self.streams.push((
+                context,
+                Stream {
+                    state: contexts.rules(context).default_state(),
+                    version: Version::ZERO,
+                    remembered: VecDeque::new(),
+                },
+            ));
+            self.streams.len() - 1
+        });
+        &mut self.streams[place].1
     }
 
     pub(crate) fn version(&self, context: usize) -> Version {
-        self.streams[context]
-            .as_ref()
+        self.stream(context)
             .map_or(Version::ZERO, |stream| stream.version)
     }
 
@@ -153,11 +159,11 @@ impl User {
         if let Err(reason) = folded {
             let since = format!("{}@{}", event.context, event.sequence);
             tracing::error!(user = %event.subject, %since, %reason, "user quarantined");
-            self.quarantine = Some(Quarantine {
+            self.quarantine = Some(Box::new(Quarantine {
                 reason,
                 since,
                 spoilt: Some(event.lane_sequence),
-            });
+            }));
         }
     }
 }
@@ -176,6 +182,9 @@ impl Stream {
     pub(crate) fn remember(&mut self, remembered: Remembered, remembered_max: usize) {
         if self.remembered.len() >= remembered_max {
             self.remembered.pop_front();
+        }
+        if self.remembered.is_empty() {
+            self.remembered.reserve_exact(1);
         }
         self.remembered.push_back(remembered);
     }
@@ -251,7 +260,7 @@ pub(crate) fn save(user: &User, contexts: &Contexts) -> Result<Vec<u8>, String> 
         reason,
         since,
         spoilt: Some(end),
-    }) = &user.quarantine
+    }) = user.quarantine.as_deref()
     {
         let spoilt = SavedQuarantine {
             reason: reason.clone(),
@@ -264,9 +273,8 @@ pub(crate) fn save(user: &User, contexts: &Contexts) -> Result<Vec<u8>, String> 
         });
     }
     let mut streams = Vec::new();
-    for (index, stream) in user.streams.iter().enumerate() {
-        let Some(stream) = stream else { continue };
-        let rules = contexts.rules(index);
+    for (index, stream) in &user.streams {
+        let rules = contexts.rules(*index);
         streams.push(SavedStream {
             context: rules.context().to_string(),
             revision: rules.revision(),
@@ -298,13 +306,13 @@ fn saved_command(command: &Remembered) -> SavedCommand {
 /// Reads a user from a snapshot; `None` when it is of other rules and has to be folded anew.
 pub(crate) fn load(saved: &[u8], contexts: &Contexts) -> Option<User> {
     let saved: SavedUser = serde_json::from_slice(saved).ok()?;
-    let mut user = User::new(contexts);
+    let mut user = User::default();
     if let Some(SavedQuarantine { reason, since, end }) = saved.spoilt {
-        user.quarantine = Some(Quarantine {
+        user.quarantine = Some(Box::new(Quarantine {
             reason,
             since,
             spoilt: Some(end),
-        });
+        }));
         return Some(user);
     }
     for stream in saved.streams? {
@@ -313,11 +321,12 @@ pub(crate) fn load(saved: &[u8], contexts: &Contexts) -> Option<User> {
         if rules.revision() != stream.revision {
             return None;
         }
-        user.streams[index] = Some(Stream {
+        let stream = Stream {
             state: rules.load(&stream.state).ok()?,
             version: stream.version,
             remembered: stream.remembered.into_iter().map(loaded_command).collect(),
-        });
+        };
+        user.streams.push((index, stream));
     }
     Some(user)
 }

@@ -26,7 +26,7 @@ impl LaneTask {
         let reading = async move {
             let mut users = Users::default();
             for id in spoilt {
-                users.by_id.insert(id, User::new(&contexts));
+                users.by_id.insert(id, User::default());
             }
             let mut follower = log.follow_lane(lane, From::Beginning).await?;
             while follower.checkpoint().lane_sequence < end {

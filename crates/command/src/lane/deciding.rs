@@ -14,7 +14,7 @@ use super::{Submission, serving::Serving};
 use crate::{
     Accepted, Answer, CommandError, Request,
     contexts::{Decided, ParseError, Refused},
-    user::{Quarantine, Remembered, StatesOf, User},
+    user::{Quarantine, Remembered, StatesOf},
 };
 
 impl Serving<'_> {
@@ -55,7 +55,7 @@ impl Serving<'_> {
             .by_id
             .get(&user)
             .and_then(|known| known.quarantine.as_ref());
-        let Some(Quarantine { reason, since, .. }) = quarantine else {
+        let Some(Quarantine { reason, since, .. }) = quarantine.map(Box::as_ref) else {
             return Ok(());
         };
         let (reason, since) = (reason.clone(), since.clone());
@@ -69,7 +69,7 @@ impl Serving<'_> {
     fn repeated(&self, submission: &Submission) -> Result<Option<Accepted>, CommandError> {
         let key = &submission.request.key;
         let stream = self.users.by_id.get(&submission.request.user);
-        let stream = stream.and_then(|user| user.streams[submission.context].as_ref());
+        let stream = stream.and_then(|user| user.stream(submission.context));
         let Some(remembered) = stream.and_then(|stream| stream.find(key)) else {
             return Ok(None);
         };
@@ -164,11 +164,7 @@ impl Serving<'_> {
         decided: &[Decided],
     ) -> Result<(), CommandError> {
         let contexts = &self.task.contexts;
-        let user = self
-            .users
-            .by_id
-            .entry(request.user)
-            .or_insert_with(|| User::new(contexts));
+        let user = self.users.by_id.entry(request.user).or_default();
         let evolved = user
             .stream_mut(context, contexts)
             .evolve(decided, context, contexts);
@@ -184,17 +180,12 @@ impl Serving<'_> {
     ) -> CommandError {
         let since = format!("the command `{}` of `{}`", request.command, request.context);
         tracing::error!(user = %request.user, %since, %reason, "user quarantined");
-        let contexts = &self.task.contexts;
-        let user = self
-            .users
-            .by_id
-            .entry(request.user)
-            .or_insert_with(|| User::new(contexts));
-        user.quarantine = Some(Quarantine {
+        let user = self.users.by_id.entry(request.user).or_default();
+        user.quarantine = Some(Box::new(Quarantine {
             reason: reason.clone(),
             since: since.clone(),
             spoilt,
-        });
+        }));
         self.quarantined.add(1);
         CommandError::Quarantined {
             user: request.user,
@@ -289,11 +280,7 @@ impl Serving<'_> {
 
     fn remember(&mut self, id: UserId, context: usize, remembered: Remembered) {
         let contexts = &self.task.contexts;
-        let user = self
-            .users
-            .by_id
-            .entry(id)
-            .or_insert_with(|| User::new(contexts));
+        let user = self.users.by_id.entry(id).or_default();
         user.last_batch = self.batch_number;
         if !user.dirty {
             user.dirty = true;

@@ -9,7 +9,7 @@ use super::{LaneTask, STOPPING, Submission, curing::Curing};
 use crate::{
     CommandError,
     side::LaneHealth,
-    user::{self, User, Users},
+    user::{self, Users},
 };
 
 /// The longest pause before a lane is opened again, after a failure to open it or to append.
@@ -135,9 +135,12 @@ impl LaneTask {
     }
 
     async fn open(&self, remembered_max: usize) -> Result<Opened, OpenError> {
+        let announcement = Announcement {
+            address: self.address.clone(),
+        };
         let writer = self
             .log
-            .open_writer(self.lane, Announcement::default())
+            .open_writer(self.lane, announcement)
             .await
             .map_err(|error| match error {
                 OpenWriterError::Unavailable { ref source, .. } => {
@@ -220,10 +223,7 @@ impl LaneTask {
                     tracing::error!(context = %event.context, log = %topology.log_id, "unknown context");
                     continue;
                 };
-                let user = users
-                    .by_id
-                    .entry(event.subject)
-                    .or_insert_with(|| User::new(&self.contexts));
+                let user = users.by_id.entry(event.subject).or_default();
                 user.fold(
                     context,
                     &event,

@@ -20,16 +20,22 @@ type Appending =
 /// How many commands are taken from the queue at a time.
 const TAKEN_MAX: usize = 256;
 
+/// How many answers' memory is kept from one batch for the next.
+const SPARE_MAX: usize = 1024;
+
 /// The batch in the making.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) events: Vec<NewEvent>,
     pub(super) bytes: usize,
     /// Commands that were decided, with the answer each gets once the append has succeeded.
-    pub(super) decided: Vec<(Submission, Result<Answer, CommandError>)>,
+    pub(super) decided: Vec<Decided>,
     /// The end of the lane with it, once it is closed.
     end: LaneSequence,
 }
+
+/// A command that was decided, and its answer.
+type Decided = (Submission, Result<Answer, CommandError>);
 
 /// A lane that serves.
 pub(super) struct Serving<'a> {
@@ -39,6 +45,8 @@ pub(super) struct Serving<'a> {
     /// Taken from the queue and not decided yet, because the batch in the making is full.
     waiting: VecDeque<Submission>,
     pub(super) batch: Batch,
+    /// What held the answers of the batch before, for the next one's.
+    spare: Vec<Decided>,
     /// The number of the batch in the making.
     pub(super) batch_number: u64,
     /// The number of the last batch that is durable.
@@ -182,6 +190,7 @@ impl<'a> Serving<'a> {
             defaults: DefaultStates::new(&task.contexts),
             waiting: VecDeque::new(),
             batch: Batch::default(),
+            spare: Vec::new(),
             batch_number: 1,
             durable_batch: 0,
             rounds,
@@ -212,7 +221,13 @@ impl<'a> Serving<'a> {
         self.task.meters.batch(self.batch.events.len());
         self.batch_number += 1;
         self.batch.end = self.ahead.lane_sequence;
-        std::mem::take(&mut self.batch)
+        // A batch is mostly as large as the one before: its memory is not grown step by step.
+        let next = Batch {
+            events: Vec::with_capacity(self.batch.events.len()),
+            decided: std::mem::take(&mut self.spare),
+            ..Batch::default()
+        };
+        std::mem::replace(&mut self.batch, next)
     }
 
     /// The append began after every decision in the batch, and it succeeded: the answers hold.
@@ -228,6 +243,8 @@ impl<'a> Serving<'a> {
             // Whoever has gone finds the answer by its key.
             let _ = submission.answer.send(answer);
         }
+        self.spare = std::mem::take(&mut batch.decided);
+        self.spare.shrink_to(SPARE_MAX);
     }
 
     /// Users who were spoilt and are well: nothing has happened to them meanwhile, since they took

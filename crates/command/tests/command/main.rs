@@ -8,6 +8,7 @@ mod contexts;
 mod failures;
 mod idempotency;
 mod limits;
+mod passing;
 mod quarantine;
 mod random;
 mod rounds;

@@ -3,7 +3,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use foldline_command::{Accepted, Answer, CommandError, CommandSide, Contexts, Request, Settings};
+use foldline_command::{
+    Accepted, Answer, CommandError, CommandSide, Contexts, Neighbours, Request, Settings,
+};
 use foldline_event_log::{
     Announcement, Embedded, EventLog, From, LaneWriter, SnapshotStore, embedded,
     faulty::{AppendFault, Faults, Faulty, Gate},
@@ -63,6 +65,19 @@ impl Ground {
         let contexts = Arc::new(contexts::<REVISION>());
         let store = self.store.clone();
         CommandSide::start(self.faulty.clone(), Some(store), contexts, settings)
+    }
+
+    /// Starts one node of several.
+    pub(crate) fn start_among(&self, neighbours: Neighbours, settings: Settings) -> CommandSide {
+        let contexts = Arc::new(contexts::<1>());
+        let store = self.store.clone();
+        CommandSide::start_among(
+            neighbours,
+            self.faulty.clone(),
+            Some(store),
+            contexts,
+            settings,
+        )
     }
 
     /// The same without snapshots: every state is folded from the log.
@@ -205,6 +220,9 @@ pub(crate) fn request(user: UserId, path: &str, body: &str, key: &str) -> Reques
         caller: Caller::open(),
         causation_id: None,
         correlation_id: None,
+        credentials: None,
+        passed_on: false,
+        within: None,
     }
 }
 

@@ -114,6 +114,7 @@ pub(crate) async fn call(
         let certain = match answer {
             Ok(Answer::Accepted(accepted)) => Answered::Accepted(accepted),
             Ok(Answer::Unchanged { version }) => Answered::Unchanged(version.0),
+            Ok(Answer::Passed(passed)) => panic!("there is one node, yet {passed:?}"),
             Err(CommandError::Rejected { code, message, .. }) => Answered::Rejected(code, message),
             Err(CommandError::OutcomeUnknown { .. }) => continue,
             Err(CommandError::Overloaded { .. }) => {

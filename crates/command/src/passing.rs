@@ -1,0 +1,176 @@
+//! Passing a command on to the node that owns its lane.
+//!
+//! ```text
+//!   submit ─▶ is the lane ours? ── yes ─▶ decide here
+//!                ▲      └── no ─▶ its owner, one hop ─▶ the answer, as the owner gave it
+//!                └──── not taken, or no answer: look again who owns it, until the deadline
+//! ```
+//!
+//! Trying again is safe because of the key: an attempt that did take effect is found by it, here
+//! or there, and answered as it was the first time.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use foldline_kernel::{Epoch, Lane};
+
+use crate::{Answer, CommandError, CommandSide, Request};
+
+/// The longest pause before a command is tried again that found no owner, or the wrong one. A
+/// change of owners ends it.
+const RETRY_PAUSE_MAX: Duration = Duration::from_millis(100);
+/// The shortest.
+const RETRY_PAUSE_MIN: Duration = Duration::from_millis(2);
+
+/// The node that took a lane over last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The epoch of its writer.
+    pub epoch: Epoch,
+    /// Where it takes commands, such as `http://10.0.0.7:8080`.
+    pub address: String,
+}
+
+/// Who owns which lane, as far as this node has heard.
+///
+/// What it says MAY be out of date: a node that is not the owner any more says so itself.
+#[async_trait]
+pub trait Owners: Send + Sync + 'static {
+    /// Returns who took the lane over last; `None` where nobody has, or nobody can be reached.
+    fn owner(&self, lane: Lane) -> Option<Owner>;
+
+    /// Waits until the owner of the lane is another one than `seen`.
+    async fn changed(&self, lane: Lane, seen: Option<&Owner>);
+}
+
+/// Brings commands to other nodes.
+#[async_trait]
+pub trait Courier: Send + Sync + 'static {
+    /// Brings a command to a node, which MUST decide it itself or refuse it, but not pass it on.
+    ///
+    /// # Errors
+    /// [`Undelivered`]: there is no answer of the node that the caller could be given.
+    async fn pass_on(
+        &self,
+        to: &Owner,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<Passed, Undelivered>;
+}
+
+/// The answer of the owning node, as it gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// Its status.
+    pub status: u16,
+    /// Its headers.
+    pub headers: Vec<(String, Bytes)>,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// Why a node gave no answer to a command that was passed on to it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Undelivered {
+    /// It certainly left nothing: the node was not reached, does not own the lane, or does not
+    /// serve it now.
+    #[error("the command was not taken: {0}")]
+    NotTaken(String),
+    /// It may have taken effect.
+    #[error("the command may have been taken: {0}")]
+    Unknown(String),
+}
+
+/// What a node knows of the others.
+#[derive(Clone)]
+pub struct Neighbours {
+    /// Who owns which lane.
+    pub owners: Arc<dyn Owners>,
+    /// How commands reach them.
+    pub courier: Arc<dyn Courier>,
+    /// Where this node takes commands; what its writers announce.
+    pub address: String,
+}
+
+impl CommandSide {
+    /// Has a command decided by whoever owns its lane.
+    pub(crate) async fn submit_to_owner(
+        &self,
+        neighbours: &Neighbours,
+        request: Request,
+        begun: Instant,
+    ) -> Result<Answer, CommandError> {
+        let lane = self.lane_of(&request);
+        let deadline = self.deadline(&request, begun);
+        let mut pause = RETRY_PAUSE_MIN;
+        // Once an attempt may have taken effect, nobody may be told that none did.
+        let mut maybe_taken = false;
+        loop {
+            let owner = neighbours.owners.owner(lane);
+            let reason = match self
+                .attempt(neighbours, &request, owner.as_ref(), begun)
+                .await
+            {
+                Ok(answered) => return answered,
+                Err(Undelivered::NotTaken(reason)) => reason,
+                Err(Undelivered::Unknown(reason)) => {
+                    maybe_taken = true;
+                    reason
+                }
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                tracing::warn!(%lane, reason, "a command found no owner of its lane in time");
+                return Err(match maybe_taken {
+                    true => CommandError::OutcomeUnknown { key: request.key },
+                    false => CommandError::Unavailable { lane, reason },
+                });
+            }
+            let changed = neighbours.owners.changed(lane, owner.as_ref());
+            // Elapsed or changed, the next attempt comes.
+            let _ = tokio::time::timeout(pause.min(left), changed).await;
+            pause = (pause * 2).min(RETRY_PAUSE_MAX);
+        }
+    }
+
+    /// Tries once, here or at the owner.
+    async fn attempt(
+        &self,
+        neighbours: &Neighbours,
+        request: &Request,
+        owner: Option<&Owner>,
+        begun: Instant,
+    ) -> Result<Result<Answer, CommandError>, Undelivered> {
+        let lane = self.lane_of(request);
+        if self.owns(lane) {
+            return match self.submit_here(request.clone(), begun).await {
+                Err(CommandError::Elsewhere { maybe_taken, .. }) => Err(match maybe_taken {
+                    true => Undelivered::Unknown("the lane was taken over".to_owned()),
+                    false => Undelivered::NotTaken("the lane was taken over".to_owned()),
+                }),
+                answered => Ok(answered),
+            };
+        }
+        // One hop: a node that passes on what was passed on to it could go on for ever.
+        if request.passed_on {
+            return Ok(Err(CommandError::Elsewhere {
+                lane,
+                maybe_taken: false,
+            }));
+        }
+        match owner {
+            Some(owner) if owner.address != neighbours.address => {
+                let deadline = self.deadline(request, begun);
+                let passed = neighbours.courier.pass_on(owner, request, deadline).await?;
+                Ok(Ok(Answer::Passed(passed)))
+            }
+            _ => Err(Undelivered::NotTaken(
+                "no node has announced itself as its owner".to_owned(),
+            )),
+        }
+    }
+}
