@@ -12,15 +12,14 @@ use axum::{
     routing::{delete, get, post},
 };
 use foldline_command::CommandSide;
-use foldline_event_log::Embedded;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 
-use crate::{configuration::Configuration, definitions::Definitions, node::Views};
+use crate::{configuration::Configuration, definitions::Definitions, log::Log, node::Views};
 
 /// What the admin routes reach.
 pub(crate) struct Admin {
-    pub(crate) log: Arc<Embedded>,
+    pub(crate) log: Log,
     pub(crate) command: Arc<CommandSide>,
     /// None where the node's role has no read models.
     pub(crate) views: Option<Views>,
@@ -37,11 +36,18 @@ impl std::fmt::Debug for Admin {
     }
 }
 
-pub(crate) fn routes(admin: Arc<Admin>) -> Router {
+/// What anybody may see, who knows nothing but the port.
+pub(crate) fn public_routes(admin: Arc<Admin>) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
+        .with_state(admin)
+}
+
+/// What is for those who look after the node.
+pub(crate) fn staff_routes(admin: Arc<Admin>) -> Router {
+    Router::new()
         .route("/metrics", get(metrics))
         .route("/v1/admin/export/{context}", get(export::export))
         .route("/v1/admin/config", get(config))

@@ -110,6 +110,10 @@ impl Application {
         self.try_next
     }
 
+    pub(crate) fn contexts(&self) -> &Contexts {
+        &self.contexts
+    }
+
     pub(crate) fn log_name(&self) -> anyhow::Result<Context> {
         Ok(self.name.parse()?)
     }

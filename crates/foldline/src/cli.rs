@@ -5,11 +5,14 @@ macro_rules! say {
     ($($line:tt)*) => { $crate::cli::print_line(format_args!($($line)*)) };
 }
 
+mod asyncapi;
 pub(crate) mod client;
 mod dev;
 mod export;
 mod replay;
 mod schemas;
+mod topics;
+mod token;
 mod verify;
 mod views;
 
@@ -18,6 +21,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 use clap::{Args, Subcommand};
 
 pub use client::NodeArgs;
+pub use token::BearerArgs;
 
 use crate::{Application, configuration::Configuration};
 
@@ -25,7 +29,9 @@ use crate::{Application, configuration::Configuration};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run everything in one process: commands, read models and queries
-    #[command(after_help = "Example:\n  market dev --data ./data --listen 127.0.0.1:8080")]
+    #[command(
+        after_help = "Examples:\n  market dev --data ./data --listen 127.0.0.1:8080\n  market dev --kafka localhost:9092"
+    )]
     Dev(ServeArgs),
     /// Run the command side alone: take commands and append events
     #[command(after_help = "Example:\n  market command --data ./data")]
@@ -52,8 +58,20 @@ pub enum Command {
     #[command(after_help = "Example:\n  FOLDLINE_LOG__LANES=16 market config")]
     Config(ConfigArgs),
     /// Print the JSON Schemas of the stored events
-    #[command(after_help = "Examples:\n  market schema\n  market schema order.placed.v1")]
+    #[command(
+        after_help = "Examples:\n  market schema order.placed.v1\n  market schema --asyncapi > asyncapi.json"
+    )]
     Schema(schemas::SchemaArgs),
+    /// Show the topics on Kafka: what is in them, how far they reach, how to read them
+    #[command(
+        after_help = "Examples:\n  market topics\n  market topics orders --kafka localhost:9092\n\nExits 1 when a topic is not as it should be."
+    )]
+    Topics(topics::TopicsArgs),
+    /// Mint a token from the configured secret, for trying out a node that wants one
+    #[command(
+        after_help = "Examples:\n  market token --user 0115e600-0000-4000-8000-000000000001\n  FOLDLINE_TOKEN=$(market token --user me --role staff) market views"
+    )]
+    Token(token::TokenArgs),
 }
 
 /// How a role is started.
@@ -62,9 +80,15 @@ pub struct ServeArgs {
     /// The directory of the log and the tables
     #[arg(long)]
     data: Option<PathBuf>,
-    /// The address to listen on (loopback)
+    /// The address to listen on; loopback, unless `auth` is configured
     #[arg(long)]
     listen: Option<std::net::SocketAddr>,
+    /// Keep the log on Kafka, reached at these brokers, and not in the data directory
+    #[arg(long, value_name = "HOST:PORT,…")]
+    kafka: Option<String>,
+    /// What the names of the log's topics begin with
+    #[arg(long, requires = "kafka")]
+    topic_prefix: Option<String>,
     /// A directory of read-model files to use instead of the built-in ones
     #[arg(long)]
     projections: Option<PathBuf>,
@@ -102,6 +126,13 @@ impl ServeArgs {
         if let Some(listen) = self.listen {
             configuration.listen = listen;
         }
+        if let Some(brokers) = &self.kafka {
+            let kafka = configuration.log.kafka.get_or_insert_default();
+            kafka.brokers.clone_from(brokers);
+            if self.topic_prefix.is_some() {
+                kafka.topic_prefix.clone_from(&self.topic_prefix);
+            }
+        }
         if let Some(projections) = &self.projections {
             configuration.projections = Some(projections.clone());
         }
@@ -129,6 +160,8 @@ pub async fn run(application: Application, command: Command) -> anyhow::Result<E
         Command::Export(args) => export::run(args).await,
         Command::Config(args) => print_configuration(&args),
         Command::Schema(args) => schemas::run(&application, &args),
+        Command::Topics(args) => topics::run(&application, args).await,
+        Command::Token(args) => token::run(&args),
     }
 }
 
@@ -145,7 +178,7 @@ fn print_line(line: std::fmt::Arguments<'_>) {
     }
 }
 
-/// No field holds a secret yet; the first one that does is hidden here.
+/// Secrets hide themselves.
 fn print_configuration(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     let configuration = Configuration::load(args.file.config.as_deref())?;
     if args.json {

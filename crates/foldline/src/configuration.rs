@@ -1,5 +1,10 @@
 //! What a node is told: defaults, a TOML file, environment variables, flags; the later wins.
 
+mod log;
+
+mod auth;
+mod http;
+
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -12,6 +17,13 @@ use figment::{
     providers::{Env, Format, Serialized, Toml},
 };
 use serde::{Deserialize, Serialize};
+
+pub use self::{
+    auth::{AuthSettings, Secret},
+    http::HttpSettings,
+};
+
+pub use log::{KafkaSettings, LogSettings};
 
 /// Where a node listens unless told otherwise.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:7373";
@@ -27,6 +39,10 @@ pub struct Configuration {
     pub data: PathBuf,
     /// The address to listen on; an open node listens on loopback only.
     pub listen: SocketAddr,
+    /// Who is let in.
+    pub auth: AuthSettings,
+    /// The server.
+    pub http: HttpSettings,
     /// A directory of read-model files to use instead of the built-in ones.
     pub projections: Option<PathBuf>,
     /// The log.
@@ -39,14 +55,6 @@ pub struct Configuration {
     pub query: QuerySettings,
     /// What the node says of itself.
     pub telemetry: TelemetrySettings,
-}
-
-/// The log.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LogSettings {
-    /// The number of lanes of a new log, a power of two; an existing log keeps its own.
-    pub lanes: u16,
 }
 
 /// The command side.
@@ -75,8 +83,10 @@ pub struct ProjectorSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct QuerySettings {
-    /// How long a read waits for the positions of `Foldline-At-Least`.
+    /// How long a read with `Foldline-At-Least` takes at most, the wait included.
     pub at_least_timeout_ms: u64,
+    /// How long any other read takes at most.
+    pub read_timeout_ms: u64,
 }
 
 /// What the node says of itself.
@@ -104,6 +114,8 @@ impl Default for Configuration {
         Self {
             data: PathBuf::from("foldline-data"),
             listen: LISTEN_DEFAULT.parse().expect("a literal address"),
+            auth: AuthSettings::default(),
+            http: HttpSettings::default(),
             projections: None,
             log: LogSettings::default(),
             command: CommandSettings::default(),
@@ -111,12 +123,6 @@ impl Default for Configuration {
             query: QuerySettings::default(),
             telemetry: TelemetrySettings::default(),
         }
-    }
-}
-
-impl Default for LogSettings {
-    fn default() -> Self {
-        Self { lanes: 8 }
     }
 }
 
@@ -163,6 +169,7 @@ impl Default for QuerySettings {
     fn default() -> Self {
         Self {
             at_least_timeout_ms: 2000,
+            read_timeout_ms: 5000,
         }
     }
 }
@@ -171,6 +178,7 @@ impl QuerySettings {
     pub(crate) fn settings(&self) -> foldline_query::Settings {
         foldline_query::Settings {
             wait_max: Duration::from_millis(self.at_least_timeout_ms),
+            read_max: Duration::from_millis(self.read_timeout_ms),
             ..foldline_query::Settings::default()
         }
     }
@@ -205,6 +213,7 @@ impl Configuration {
         let tools = [
             "FOLDLINE_URL",
             "FOLDLINE_CONFIG",
+            "FOLDLINE_TOKEN",
             "FOLDLINE_GOLDENS",
             "FOLDLINE_OLIST",
             "FOLDLINE_SEED",
@@ -225,15 +234,10 @@ impl Configuration {
     /// Checks what the types do not say.
     ///
     /// # Errors
-    /// When an open node would listen to other machines.
+    /// When an open node would listen to other machines, or a bound makes no sense.
     pub fn check(&self) -> anyhow::Result<()> {
-        anyhow::ensure!(
-            self.listen.ip().is_loopback(),
-            "an open node serves every caller as staff, so it listens on loopback only, not on \
-             `{}`: use `--listen 127.0.0.1:{}` and put whatever authenticates in front of it",
-            self.listen,
-            self.listen.port(),
-        );
+        self.auth.check(self.listen)?;
+        self.http.rates()?;
         Ok(())
     }
 }

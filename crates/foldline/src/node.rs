@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
-use foldline_command::{CommandSide, Contexts};
-use foldline_event_log::{Embedded, EventLog, SnapshotStore, embedded};
+use foldline_command::CommandSide;
+use foldline_http::Gate;
 use foldline_projector::{Load, Parts, Projectors};
 use foldline_query::{Notice, Queries};
 use foldline_read_model::Model;
@@ -19,6 +19,7 @@ use crate::{
     admin::{self, Admin},
     configuration::Configuration,
     definitions::Definitions,
+    log::Log,
     switches::TellingTables,
 };
 
@@ -46,6 +47,7 @@ pub struct Node {
     command: Arc<CommandSide>,
     views: Option<Views>,
     admin: Arc<Admin>,
+    gate: Arc<Gate>,
 }
 
 impl Node {
@@ -60,6 +62,7 @@ impl Node {
         metrics: PrometheusHandle,
     ) -> anyhow::Result<Self> {
         let name = application.log_name()?;
+        let gate = gate(&configuration)?;
         let (contexts, definitions) = application.into_parts();
         let definitions = definitions.in_directory(configuration.projections.as_deref());
         // First: a slip in a file must not leave a new log behind.
@@ -71,17 +74,14 @@ impl Node {
                     .context("the read models' files have errors")?,
             ),
         };
-        let log = Arc::new(open_log(&configuration, name, &contexts)?);
+        let log = Log::open(&configuration, name, contexts.names()).await?;
         let views = match models {
             None => None,
-            Some(models) => {
-                Some(Views::start(&configuration, &definitions, models, log.clone()).await?)
-            }
+            Some(models) => Some(Views::start(&configuration, &definitions, models, &log).await?),
         };
-        let snapshots: Arc<dyn SnapshotStore> = log.clone();
         let command = Arc::new(CommandSide::start(
-            log.clone(),
-            Some(snapshots),
+            log.events.clone(),
+            log.snapshots.clone(),
             contexts,
             configuration.command.settings(),
         ));
@@ -97,6 +97,7 @@ impl Node {
             command,
             views,
             admin,
+            gate: Arc::new(gate),
         })
     }
 
@@ -104,7 +105,8 @@ impl Node {
     /// quick.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let routes = self.routes();
-        foldline_http::serve(listener, routes, stop).await;
+        let bounds = self.admin.configuration.http.bounds();
+        foldline_http::serve_within(bounds, listener, routes, stop).await;
         self.command.stop().await;
         if let Some(views) = &self.views {
             views.projectors.stop().await;
@@ -112,13 +114,35 @@ impl Node {
     }
 
     fn routes(&self) -> Router {
-        let mut routes = foldline_http::command_routes(self.command.clone())
-            .merge(admin::routes(self.admin.clone()));
+        let mut routes = foldline_http::command_routes(self.command.clone(), self.gate.clone())
+            .merge(admin::public_routes(self.admin.clone()))
+            .merge(foldline_http::for_staff(
+                &self.gate,
+                admin::staff_routes(self.admin.clone()),
+            ));
         if let Some(views) = &self.views {
-            routes = routes.merge(foldline_http::query_routes(views.queries.clone()));
+            let queries = views.queries.clone();
+            routes = routes.merge(foldline_http::query_routes(queries, self.gate.clone()));
         }
-        foldline_http::open_node(routes)
+        // A caller who shows a token is known by it, whatever page has sent the request.
+        let auth = &self.admin.configuration.auth;
+        if auth.is_open() && !auth.open {
+            foldline_http::open_node(routes)
+        } else {
+            foldline_http::node(routes)
+        }
     }
+}
+
+fn gate(configuration: &Configuration) -> anyhow::Result<Gate> {
+    let gate = match configuration.auth.tokens()? {
+        Some(tokens) => Gate::of_tokens(tokens),
+        None => Gate::open(),
+    };
+    Ok(match configuration.http.rates()? {
+        Some(rates) => gate.with_rates(rates),
+        None => gate,
+    })
 }
 
 /// The read models of a node: what keeps them up, and what answers from them.
@@ -133,7 +157,7 @@ impl Views {
         configuration: &Configuration,
         definitions: &Definitions,
         models: Vec<Arc<Model>>,
-        log: Arc<dyn EventLog>,
+        log: &Log,
     ) -> anyhow::Result<Self> {
         let tables: Arc<dyn Tables> =
             Arc::new(Sqlite::open(&configuration.data.join("tables")).await?);
@@ -145,11 +169,11 @@ impl Views {
             models: models.clone(),
             load: load.clone(),
             notice: notice.clone(),
-            topology: Some(log.topology().clone()),
+            topology: Some(log.events.topology().clone()),
             settings: configuration.query.settings(),
         });
         let projectors = Projectors::start(Parts {
-            log,
+            log: log.events.clone(),
             tables: Arc::new(TellingTables {
                 tables,
                 notice: notice.clone(),
@@ -165,22 +189,4 @@ impl Views {
             queries: Arc::new(queries),
         })
     }
-}
-
-fn open_log(
-    configuration: &Configuration,
-    name: foldline_kernel::Context,
-    contexts: &Contexts,
-) -> anyhow::Result<Embedded> {
-    let settings = embedded::Settings {
-        name,
-        lanes: configuration.log.lanes,
-        contexts: contexts.names(),
-    };
-    let directory = configuration.data.join("log");
-    let log = Embedded::open(&directory, settings)
-        .with_context(|| format!("cannot open the data in {}", configuration.data.display()))?;
-    let topology = log.topology();
-    tracing::info!(log_id = %topology.log_id, lanes = topology.lanes, "log open");
-    Ok(log)
 }

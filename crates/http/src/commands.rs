@@ -1,6 +1,6 @@
 //! `POST /v1/users/{user_id}/{context}/{command}`.
 
-use std::{fmt::Write, sync::Arc};
+use std::{fmt::Write, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -12,7 +12,8 @@ use foldline_command::{Accepted, Answer, CommandError, CommandSide, Request};
 use foldline_kernel::{Caller, CommandId, Context, Timestamp, UserId, Version};
 
 use crate::{
-    body,
+    Gate, body,
+    courier::{self, PASSED_ON, WITHIN},
     problem::{self, Problem},
 };
 
@@ -34,36 +35,49 @@ const CAUSE_BYTES_MAX: usize = 256;
 /// When to try again what was refused for lack of room.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
+/// What the route reaches.
+pub(crate) struct Entry {
+    pub(crate) side: Arc<CommandSide>,
+    pub(crate) gate: Arc<Gate>,
+}
+
 pub(crate) async fn command(
-    State(side): State<Arc<CommandSide>>,
+    State(entry): State<Arc<Entry>>,
     Path((user, context, command)): Path<(String, String, String)>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    let side = &*entry.side;
+    let user = user_id(&user)?;
+    // First: what is said by somebody who may not say it is not even read.
+    let caller = entry.gate.commander(&headers, user)?;
     let body = body::read(body).await?;
-    let request = request(&side, &user, &context, command, &headers, body)?;
+    let request = request(side, caller, user, &context, command, &headers, body)?;
     let minted = (!headers.contains_key(&IDEMPOTENCY_KEY)).then(|| request.key.clone());
     match side.submit(request).await {
         Ok(Answer::Accepted(accepted)) => Ok(created(&accepted, minted)),
         Ok(Answer::Unchanged { version }) => Ok(unchanged(version)),
+        Ok(Answer::Passed(passed)) => Ok(courier::as_given(passed, minted.is_some())),
         Err(error) => Err(refused(&error)),
     }
 }
 
+fn user_id(text: &str) -> Result<UserId, Problem> {
+    text.parse().map_err(|_| {
+        let detail = format!("`{}` is not a UUID", shortened(text));
+        Problem::new(problem::MALFORMED_USER_ID, detail)
+    })
+}
+
 fn request(
     side: &CommandSide,
-    user: &str,
+    caller: Caller,
+    user: UserId,
     context: &str,
     command: String,
     headers: &HeaderMap,
     body: Bytes,
 ) -> Result<Request, Problem> {
-    let user: UserId = user.parse().map_err(|_| {
-        Problem::new(
-            problem::MALFORMED_USER_ID,
-            format!("`{}` is not a UUID", shortened(user)),
-        )
-    })?;
     let context: Context = context
         .parse()
         .map_err(|_| unknown_context(side, context))?;
@@ -78,9 +92,12 @@ fn request(
         key: key.unwrap_or_else(CommandSide::minted_key),
         if_match: header_value(headers, &header::IF_MATCH, version)?,
         time: header_value(headers, &FOLDLINE_TIME, str::parse::<Timestamp>)?,
-        caller: Caller::open(),
+        caller,
         causation_id: header_value(headers, &CAUSATION_ID, cause)?,
         correlation_id: header_value(headers, &CORRELATION_ID, cause)?,
+        credentials: header_value(headers, &header::AUTHORIZATION, as_it_is)?,
+        passed_on: headers.contains_key(&PASSED_ON),
+        within: header_value(headers, &WITHIN, millis)?,
     })
 }
 
@@ -152,6 +169,15 @@ fn version(text: &str) -> Result<Version, String> {
                 shortened(text)
             )
         })
+}
+
+fn as_it_is(text: &str) -> Result<String, std::convert::Infallible> {
+    Ok(text.to_owned())
+}
+
+fn millis(text: &str) -> Result<Duration, String> {
+    let millis = text.parse().map(Duration::from_millis);
+    millis.map_err(|_| format!("`{}` is no number of milliseconds", shortened(text)))
 }
 
 fn cause(text: &str) -> Result<String, String> {
@@ -249,6 +275,9 @@ fn refused(error: &CommandError) -> Problem {
         }
         CommandError::Unavailable { .. } => {
             Problem::new(problem::UNAVAILABLE, error).retry_after(RETRY_AFTER_SECONDS)
+        }
+        CommandError::Elsewhere { .. } => {
+            Problem::new(problem::NOT_THE_OWNER, error).retry_after(RETRY_AFTER_SECONDS)
         }
         CommandError::OutcomeUnknown { key } => {
             let problem = Problem::new(problem::OUTCOME_UNKNOWN, error)

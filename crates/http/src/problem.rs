@@ -66,12 +66,16 @@ codes! {
         "retry after `retry-after` seconds; nothing was queued";
     UNAVAILABLE "unavailable" 503 "this part of the node does not serve now"
         "retry after `retry-after` seconds with the same key; this attempt left nothing";
+    TOO_MANY_REQUESTS "too-many-requests" 429 "the user sends more commands than are taken"
+        "retry after `retry-after` seconds; nothing was queued";
+    NOT_THE_OWNER "not-the-owner" 503 "another node owns the user's lane"
+        "send it again with the same key, to any node; this attempt left nothing";
     OUTCOME_UNKNOWN "outcome-unknown" 503 "the command may or may not have taken effect"
         "send it again with the `idempotency-key` of the answer; it takes effect once";
     NOT_ALLOWED "not-allowed" 403 "the caller lacks a right"
         "ask with the right that the detail names";
     UNAUTHENTICATED "unauthenticated" 401 "the caller is not known"
-        "authenticate";
+        "send `authorization: Bearer` with a token that the node believes";
     FOREIGN_HOST "foreign-host" 403 "an open node answers to this machine alone"
         "use `127.0.0.1` or `localhost` in the URL, and no page of another site";
     UNKNOWN_VIEW "unknown-view" 404 "there is no such read model"

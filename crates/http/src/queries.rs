@@ -7,12 +7,14 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use foldline_kernel::{Caller, Position};
+use foldline_kernel::Position;
 use foldline_query::{Answer, Behind, Queries, QueryError, Request};
 use serde_json::{Value, json};
 
 use crate::{
+    Gate,
     commands::{FOLDLINE_POSITION, shortened},
+    gate::{self, Given},
     problem::{self, Problem},
 };
 
@@ -26,8 +28,14 @@ const POSITIONS_MAX: usize = 64;
 /// When to try again what is being built or cannot be reached.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
+/// What the route reaches.
+pub(crate) struct Entry {
+    pub(crate) queries: Arc<Queries>,
+    pub(crate) gate: Arc<Gate>,
+}
+
 pub(crate) async fn query(
-    State(queries): State<Arc<Queries>>,
+    State(entry): State<Arc<Entry>>,
     Path((model, query)): Path<(String, String)>,
     RawQuery(parameters): RawQuery,
     headers: HeaderMap,
@@ -41,10 +49,10 @@ pub(crate) async fn query(
         model,
         query,
         parameters,
-        caller: Caller::open(),
+        caller: entry.gate.caller(&headers)?,
         at_least,
     };
-    match queries.answer(request).await {
+    match entry.queries.answer(request).await {
         Ok(answer) => Ok(answered(answer, &headers)),
         Err(error) => Err(refused(&error)),
     }
@@ -140,7 +148,7 @@ fn refused(error: &QueryError) -> Problem {
             Problem::new(problem::MALFORMED_CURSOR, error).with("parameter", "cursor")
         }
         QueryError::CursorRetired => Problem::new(problem::CURSOR_RETIRED, error),
-        QueryError::Unauthenticated { .. } => Problem::new(problem::UNAUTHENTICATED, error),
+        QueryError::Unauthenticated { .. } => gate::unauthenticated(error, Given::Nothing),
         QueryError::NotAllowed { .. } => Problem::new(problem::NOT_ALLOWED, error),
         QueryError::UnknownPartition { position, .. } => {
             Problem::new(problem::MALFORMED_HEADER, error)

@@ -6,6 +6,8 @@ use anyhow::{Context as _, bail};
 use futures::StreamExt;
 use serde_json::Value;
 
+use super::BearerArgs;
+
 /// The environment variable that names the node.
 const URL_VARIABLE: &str = "FOLDLINE_URL";
 
@@ -18,6 +20,8 @@ pub struct NodeArgs {
     /// Print JSON, for machines
     #[arg(long, global = true)]
     pub json: bool,
+    #[command(flatten)]
+    bearer: BearerArgs,
 }
 
 /// A node, over HTTP.
@@ -28,12 +32,11 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(args: &NodeArgs) -> Self {
+    pub(crate) fn new(args: &NodeArgs) -> anyhow::Result<Self> {
         let url = args.url.trim_end_matches('/').to_owned();
-        Self {
-            http: reqwest::Client::new(),
-            url,
-        }
+        let client = reqwest::Client::builder().default_headers(args.bearer.headers()?);
+        let http = client.build().context("an HTTP client")?;
+        Ok(Self { http, url })
     }
 
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<reqwest::Response> {

@@ -50,12 +50,16 @@ fn welcome(
 ) {
     let data = std::path::absolute(&configuration.data).unwrap_or(configuration.data.clone());
     println!(
-        "{name} {} ({role}, embedded log and tables)",
-        env!("CARGO_PKG_VERSION")
+        "{name} {} ({role}, {})",
+        env!("CARGO_PKG_VERSION"),
+        match &configuration.log.kafka {
+            None => "embedded log and tables".to_owned(),
+            Some(kafka) => format!("log on Kafka at {}, embedded tables", kafka.brokers),
+        }
     );
     println!();
     println!("  listens on   http://{address}");
-    println!("  open to      this machine only; every caller is staff");
+    println!("  open to      {}", open_to(configuration));
     println!("  data in      {}", data.display());
     if role == Role::Dev && !try_next.is_empty() {
         println!();
@@ -70,6 +74,15 @@ fn welcome(
     }
     println!();
     println!("Ctrl-C stops it.");
+}
+
+fn open_to(configuration: &Configuration) -> &'static str {
+    let auth = &configuration.auth;
+    match (auth.is_open(), auth.open) {
+        (false, _) => "callers with a token",
+        (true, true) => "every machine that reaches it; every caller is staff",
+        (true, false) => "this machine only; every caller is staff",
+    }
 }
 
 /// Waits for Ctrl-C or, where there is one, a termination signal.

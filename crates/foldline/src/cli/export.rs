@@ -32,7 +32,7 @@ pub(super) async fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
         );
         path.push_str(&format!("?from={}@{}", from.partition, from.sequence));
     }
-    let response = Client::new(&args.node).get(&path).await?;
+    let response = Client::new(&args.node)?.get(&path).await?;
     let mut stream = response.bytes_stream();
     let mut out = std::io::stdout().lock();
     let mut last = None;

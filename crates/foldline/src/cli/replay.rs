@@ -25,7 +25,7 @@ pub struct ReplayArgs {
 }
 
 pub(super) async fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
-    let client = Client::new(&args.node);
+    let client = Client::new(&args.node)?;
     if args.rollback {
         return roll_back(&client, &args).await;
     }
@@ -70,6 +70,12 @@ async fn replay(client: &Client, model: &str, json: bool) -> anyhow::Result<Valu
         if let Some(problem) = said(&line) {
             bail!("{model}: {problem}");
         }
+        if let Some(estimate) = line.get("estimate") {
+            match json {
+                true => say!("{line}"),
+                false => say!("{model}: {}", ahead(estimate)),
+            }
+        }
         if line["phase"] == "switched" {
             done = Some(line);
         } else {
@@ -82,6 +88,24 @@ async fn replay(client: &Client, model: &str, json: bool) -> anyhow::Result<Valu
     .await?;
     progress.finish();
     done.ok_or_else(|| anyhow::anyhow!("{model}: the node ended the replay without a result"))
+}
+
+/// What a replay has before it, as far as that is known.
+fn ahead(estimate: &Value) -> String {
+    let mut ahead = match estimate["events"].as_u64() {
+        Some(events) => format!("{events} events to read"),
+        None => "how many events there are is not known now".to_owned(),
+    };
+    if let Some(serving) = estimate["serving"].as_u64() {
+        ahead.push_str(&format!("; generation {serving} serves"));
+    }
+    if let Some(rows) = estimate["rows"].as_u64() {
+        ahead.push_str(&format!(", with {rows} rows"));
+    }
+    if let Some(bytes) = estimate["bytes"].as_f64() {
+        ahead.push_str(&format!(" in {:.1} MB", bytes / 1e6));
+    }
+    ahead
 }
 
 async fn roll_back(client: &Client, args: &ReplayArgs) -> anyhow::Result<ExitCode> {

@@ -25,7 +25,7 @@ pub struct VerifyArgs {
 }
 
 pub(super) async fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
-    let client = Client::new(&args.node);
+    let client = Client::new(&args.node)?;
     let mut clean = true;
     for model in models(&client, args.model.as_deref()).await? {
         let report = verify(&client, &model, args.node.json).await?;

@@ -29,7 +29,7 @@ enum Action {
 }
 
 pub(super) async fn run(args: ViewsArgs) -> anyhow::Result<ExitCode> {
-    let client = Client::new(&args.node);
+    let client = Client::new(&args.node)?;
     if let Some(Action::Retire { model, generation }) = &args.action {
         return retire(&client, model, *generation, args.node.json).await;
     }
