@@ -30,6 +30,9 @@ pub(crate) struct SendArgs {
     /// Give up after so many seconds in which not one command was answered
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) patience: u64,
+
+    #[command(flatten)]
+    pub(crate) bearer: foldline::cli::BearerArgs,
 }
 
 impl SendArgs {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::vec;
 
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, Response};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -32,6 +32,9 @@ pub(crate) enum SendError {
     /// The address cannot be one of a node.
     #[error("`{url}` is no address of a node ({why}); it looks like http://127.0.0.1:7373")]
     BadUrl { url: String, why: String },
+    /// The token cannot be sent.
+    #[error("{0}")]
+    BadToken(String),
     /// No connection at the start: most likely no node was started.
     #[error(
         "nothing answers at {url} ({why}); is a node running? Start one with \
@@ -65,7 +68,8 @@ pub(crate) async fn send(
     interrupt: impl Future<Output = ()>,
 ) -> Result<Report, SendError> {
     let base = args.base()?;
-    let client = client();
+    let bearer = args.bearer.headers();
+    let client = client(bearer.map_err(|error| SendError::BadToken(error.to_string()))?);
     greet(&client, &base).await?;
     let total = commands.len() as u64;
     let run = Arc::new(Run {
@@ -87,8 +91,9 @@ pub(crate) async fn send(
     })
 }
 
-fn client() -> Client {
+fn client(bearer: HeaderMap) -> Client {
     Client::builder()
+        .default_headers(bearer)
         .timeout(ATTEMPT_MAX)
         .connect_timeout(CONNECT_MAX)
         // A node is spoken to directly; a proxy for the web would not find 127.0.0.1.

@@ -73,6 +73,7 @@ fn args(url: &str, concurrency: u16, patience: u64) -> SendArgs {
         json: true,
         concurrency,
         patience,
+        bearer: foldline::cli::BearerArgs::default(),
     }
 }
 

@@ -4,14 +4,9 @@ use std::collections::BTreeSet;
 
 use foldline::problem::{self, CODES, Code};
 
-use super::{commands, tools, trouble, views};
+use super::{auth, commands, tools, trouble, views};
 
 const NOT_PROVOKED: &[(Code, &str)] = &[
-    (problem::UNAUTHENTICATED, "an open node knows every caller"),
-    (
-        problem::NOT_ALLOWED,
-        "callers of an open node have every right",
-    ),
     (
         problem::BODY_TOO_SLOW,
         "takes ten seconds; a test of foldline-http",
@@ -36,6 +31,7 @@ const NOT_PROVOKED: &[(Code, &str)] = &[
 #[test]
 fn every_code_is_provoked_or_has_a_reason_not_to_be() {
     let provoked = [
+        auth::PROVOKED,
         commands::PROVOKED,
         views::PROVOKED,
         tools::PROVOKED,

@@ -1,6 +1,7 @@
 //! Bad input over real HTTP: each kind has its own clear answer, and nothing is written.
 
 mod ask;
+mod auth;
 mod codes;
 mod commands;
 #[allow(dead_code)]
