@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 
 use crate::{
     log::MemoryLog,
-    node::{Node, assert_exact, small},
+    node::{Node, assert_exact, eventually, small},
     store::Store,
     tables::Fault,
     world::{Fact, NAMES, SHOPS, WALLET, closed, model, opened, paid, paid_in, rung, user},
@@ -179,7 +179,14 @@ async fn lives_through(steps: Vec<Step>, settings: Settings) {
     faults.clear();
     for model in &models {
         for node in &nodes {
-            node.caught_up(model).await;
+            // What serves may have been switched by the other one just now.
+            eventually("each has caught up with what serves", async || {
+                let view = node.view(model).await;
+                let serving = view.serving().map(|serving| serving.number);
+                let caught_up = view.events_behind == 0 && serving.is_some();
+                caught_up && serving == store.serving_if_any(model).await
+            })
+            .await;
         }
         assert_exact(&log, &store, model).await;
         let report = nodes[0].verify(model).await;

@@ -70,10 +70,15 @@ impl Store {
     }
 
     pub(crate) async fn serving(&self, model: &Model) -> GenerationNumber {
+        let serving = self.serving_if_any(model).await;
+        serving.expect("a generation serves")
+    }
+
+    pub(crate) async fn serving_if_any(&self, model: &Model) -> Option<GenerationNumber> {
         let generations = self.tables.generations(&model.name).await.unwrap();
         let mut generations = generations.into_iter();
         let serving = generations.find(|known| known.state == GenerationState::Serving);
-        serving.expect("a generation serves").number
+        serving.map(|serving| serving.number)
     }
 
     /// Reads everything a generation holds.
