@@ -71,11 +71,6 @@ impl Continuity {
         self.lane_sequence
     }
 
-    /// Returns the last sequence of a context that has come, where the start did not leave it open.
-    pub(crate) fn seen(&self, context: usize) -> Option<u64> {
-        self.next[context].map(|next| next.0 - 1)
-    }
-
     /// Tells whether a context's last event has come, if this is its last sequence.
     pub(crate) fn ends_at(&self, context: usize, last: Sequence) -> bool {
         self.next[context].is_none_or(|next| next == last.next())

@@ -29,6 +29,7 @@ mod probe;
 mod search;
 mod settings;
 mod shared;
+mod snapshots;
 mod source;
 mod start;
 mod stream;
@@ -118,7 +119,7 @@ fn open(
     let names = Names::new(&settings.topic_prefix);
     let admin = clients
         .admin()
-        .map_err(|error| topics::unavailable(&settings, "a client was made", error))?;
+        .map_err(|error| topics::no_client(&settings, error))?;
     let opening = Opening {
         cluster: Cluster {
             settings: &settings,

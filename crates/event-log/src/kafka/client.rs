@@ -115,7 +115,7 @@ impl Clients {
                 ("fetch.message.max.bytes", "65536"),
             ],
         });
-        let ends = (reading == Reading::Places).to_string();
+        let ends = (reading != Reading::Tails).to_string();
         let group = format!("{}positions", self.settings.topic_prefix);
         let fixed = [
             ("group.id", group.as_str()),

@@ -57,6 +57,11 @@ impl LaneEnd {
         of_tails(&self.tails)
     }
 
+    /// Returns per context the offset of its last event.
+    pub(crate) fn last(&self) -> Vec<Option<i64>> {
+        self.tails.iter().map(|tail| tail.last).collect()
+    }
+
     /// Every event has one lane sequence and one sequence, so both count the same events. Where
     /// they do not, the partitions were seen at different moments, or something is missing.
     fn adds_up(&self) -> bool {

@@ -79,7 +79,7 @@ impl Feed {
         if let Some(tail) = state.tails.get(&lane) {
             return Ok(Arc::clone(tail));
         }
-        let tail = Arc::new(LaneTail::new(end.committed()));
+        let tail = Arc::new(LaneTail::new(end.committed(), end.last()));
         let joining = Joining {
             lane,
             tail: Arc::clone(&tail),

@@ -13,7 +13,7 @@ use super::{
     shared::Shared,
     source::{At, Next, Source},
     start::Start,
-    stream::{Item, STALLED, Stop},
+    stream::{Begin, Item, STALLED, Stop},
 };
 use crate::{Corruption, FollowError, Follower, Heads, Place, continuity::Continuity};
 
@@ -44,14 +44,13 @@ impl KafkaFollower {
             only,
             continuity,
             checkpoint,
-            offsets,
+            begins,
             tail,
         } = start;
         Self {
             at: At {
                 scanned: checkpoint.lane_sequence,
-                seen: only.and_then(|only| continuity.seen(only)),
-                offsets,
+                begins,
             },
             yielded: cursor::read(&shared.topology, checkpoint.cursor.as_deref()),
             source: Source::new(Arc::clone(&shared), lane, only, tail),
@@ -111,9 +110,8 @@ impl KafkaFollower {
                 self.stop(Place::of(self.lane, &item.event), corruption);
                 return;
             }
-            self.at.offsets[item.context] = Some(item.offset + 1);
+            self.at.begins[item.context] = Some(Begin::at(item.offset + 1));
             self.at.scanned = item.event.lane_sequence;
-            self.at.seen = self.only.map(|_| item.event.sequence.0);
             self.ready.push_back(item);
             self.incomplete = match self.continuity.is_within_command() {
                 true => self.incomplete + 1,

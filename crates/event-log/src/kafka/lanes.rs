@@ -93,7 +93,6 @@ mod tests {
         assert_eq!(String::from_utf8(bytes).unwrap(), text);
         let found = Found {
             offset: 3,
-            key: bytes::Bytes::new(),
             value: owner.announced().into(),
         };
         assert_eq!(Owner::read(&found).unwrap(), owner);

@@ -45,7 +45,6 @@ pub(crate) struct Partition {
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) offset: i64,
-    pub(crate) key: Bytes,
     pub(crate) value: Bytes,
 }
 
@@ -235,7 +234,6 @@ impl Probe {
                         }
                         let found = Found {
                             offset: record.offset(),
-                            key: Bytes::copy_from_slice(record.key().unwrap_or_default()),
                             value: Bytes::copy_from_slice(record.payload().unwrap_or_default()),
                         };
                         if !take(index, found) {

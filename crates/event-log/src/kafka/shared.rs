@@ -1,7 +1,7 @@
 //! What the parts of an open log share.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
+    Arc, Mutex, MutexGuard, PoisonError, Weak,
     atomic::{AtomicI64, Ordering},
 };
 
@@ -18,6 +18,7 @@ use super::{
     probe::{Partition, Probes},
     topics::{Names, partition},
     topology,
+    writing::Jobs,
 };
 use crate::{FollowError, Heads, Source};
 
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     topology_end: AtomicI64,
     /// Per lane the end as far as this process knows.
     known: Vec<Mutex<LaneEnd>>,
+    /// Per lane the writer that this process has opened last, for as long as it is held.
+    writers: Vec<Mutex<Weak<Jobs>>>,
 }
 
 impl Shared {
@@ -62,12 +65,13 @@ impl Shared {
             clients,
             probes,
             names,
-            paces: Paces::default(),
+            paces: Paces::new(topology.lanes),
             feed: Feed::default(),
             catching_up: Arc::new(Semaphore::new(CATCHING_UP_MAX)),
-            topology,
             topology_end: AtomicI64::new(0),
             known,
+            writers: topology.all_lanes().map(|_| Mutex::default()).collect(),
+            topology,
         }
     }
 
@@ -81,9 +85,7 @@ impl Shared {
 
     /// Returns the lane's end as far as this process knows.
     pub(crate) fn known(&self, lane: Lane) -> MutexGuard<'_, LaneEnd> {
-        self.known[lane.index()]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known[lane.index()])
     }
 
     /// Notes that a lane reaches at least as far; what was read later may be behind what was
@@ -93,6 +95,16 @@ impl Shared {
         if heads.lane_sequence > known.heads.lane_sequence {
             known.heads = heads.clone();
         }
+    }
+
+    /// Returns where the lane's writer in this process takes its jobs.
+    pub(crate) fn writer(&self, lane: Lane) -> Option<Arc<Jobs>> {
+        lock(&self.writers[lane.index()]).upgrade()
+    }
+
+    /// Notes the writer that has been opened last.
+    pub(crate) fn opened(&self, lane: Lane, jobs: &Arc<Jobs>) {
+        *lock(&self.writers[lane.index()]) = Arc::downgrade(jobs);
     }
 
     /// Refuses a lane that the log does not have.
@@ -146,4 +158,9 @@ impl Shared {
             source: source.into(),
         }
     }
+}
+
+/// No code under these locks can panic half way, so a poisoned one still holds whole values.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

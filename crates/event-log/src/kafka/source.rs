@@ -13,7 +13,7 @@ use tokio::{
 use super::{
     ends,
     shared::Shared,
-    stream::{self, CHUNK_EVENTS_MAX, Chunk, Item, Stop},
+    stream::{self, Begin, CHUNK_EVENTS_MAX, Chunk, Item, Stop},
     tail::{LaneTail, Read},
 };
 use crate::FollowError;
@@ -29,10 +29,15 @@ const IDLE: Duration = Duration::from_millis(500);
 pub(crate) struct At {
     /// How far the lane has been looked through.
     pub(crate) scanned: LaneSequence,
-    /// The sequence of the last event of the one context that is followed, where it is known.
-    pub(crate) seen: Option<u64>,
     /// Per context where to go on reading, where it is followed.
-    pub(crate) offsets: Vec<Option<i64>>,
+    pub(crate) begins: Vec<Option<Begin>>,
+}
+
+impl At {
+    fn followed(&self) -> impl Iterator<Item = (usize, Begin)> {
+        let begins = self.begins.iter().enumerate();
+        begins.filter_map(|(context, begin)| Some((context, (*begin)?)))
+    }
 }
 
 /// What came next.
@@ -63,6 +68,8 @@ pub(crate) struct Source {
 
 struct Tail {
     tail: Arc<LaneTail>,
+    /// Whether everything before what it keeps has been seen.
+    joined: bool,
     reached: watch::Receiver<LaneSequence>,
 }
 
@@ -77,7 +84,11 @@ struct CatchingUp {
 impl Tail {
     fn new(tail: Arc<LaneTail>) -> Self {
         let reached = tail.watch();
-        Self { tail, reached }
+        Self {
+            tail,
+            joined: false,
+            reached,
+        }
     }
 }
 
@@ -120,14 +131,11 @@ impl Source {
         }
         if self.catching_up.is_some() {
             return match self.joins_tail(at) {
-                Some(place) => {
-                    self.catching_up = None;
-                    Next::Passed(place)
-                }
-                None => self.from_stream(patience).await,
+                Some(place) => Next::Passed(place),
+                None => self.behind_tail(patience).await,
             };
         }
-        self.from_tail(at, patience).await
+        self.at_tail(at, patience).await
     }
 
     fn joined(&mut self, joined: Result<Arc<LaneTail>, FollowError>) -> Next {
@@ -140,21 +148,34 @@ impl Source {
         }
     }
 
-    /// Tells from which place on the tail has everything that is wanted, if it has.
-    fn joins_tail(&self, at: &At) -> Option<LaneSequence> {
-        let only = self.only.zip(at.seen);
-        let begin = self.tail.as_ref()?.tail.begin_for(only)?;
-        if only.is_none() && begin > at.scanned {
-            return None;
-        }
+    /// Goes on at the tail, if everything before what it keeps has been seen.
+    fn joins_tail(&mut self, at: &At) -> Option<LaneSequence> {
+        let tail = self.tail.as_mut()?;
+        let offsets = at
+            .followed()
+            .map(|(context, begin)| (context, begin.offset));
+        let begin = tail.tail.joined_by(offsets)?;
+        tail.joined = true;
+        self.catching_up = None;
         Some(begin.max(at.scanned))
     }
 
-    async fn from_tail(&mut self, at: &At, patience: Option<Duration>) -> Next {
-        let Some(Tail { tail, reached }) = &mut self.tail else {
+    async fn at_tail(&mut self, at: &At, patience: Option<Duration>) -> Next {
+        let Some(Tail {
+            tail,
+            joined,
+            reached,
+        }) = &mut self.tail
+        else {
             self.join();
             return Next::Again;
         };
+        if !*joined {
+            return match self.joins_tail(at) {
+                Some(place) => Next::Passed(place),
+                None => self.catch_up(at).await,
+            };
+        }
         // Marked as seen before the tail is read, so a move in between wakes.
         reached.mark_unchanged();
         match tail.read(at.scanned, self.only, CHUNK_EVENTS_MAX) {
@@ -174,10 +195,10 @@ impl Source {
                 self.tail = None;
                 Next::Again
             }
-            Read::Behind => match self.joins_tail(at) {
-                Some(place) => Next::Passed(place),
-                None => self.catch_up(at).await,
-            },
+            Read::Behind => {
+                *joined = false;
+                Next::Again
+            }
         }
     }
 
@@ -205,12 +226,9 @@ impl Source {
         let Ok(turn) = turn else {
             return Next::Again;
         };
-        let followed = at.offsets.iter().enumerate();
         let from = stream::From {
             lane: self.lane,
-            offsets: followed
-                .filter_map(|(context, offset)| Some((context, (*offset)?)))
-                .collect(),
+            begins: at.followed().collect(),
             whole: self.only.is_none(),
             after: at.scanned,
         };
@@ -227,11 +245,11 @@ impl Source {
         }
     }
 
-    async fn from_stream(&mut self, patience: Option<Duration>) -> Next {
+    async fn behind_tail(&mut self, patience: Option<Duration>) -> Next {
         let Some(stream) = &mut self.catching_up else {
             return Next::Again;
         };
-        let patience_is_over = Next::Nothing;
+
         let chunk = match timeout(patience.unwrap_or(IDLE), stream.chunks.recv()).await {
             Ok(Some(chunk)) => chunk,
             Ok(None) => {
@@ -239,7 +257,7 @@ impl Source {
                 let gone = "the reading thread has ended".into();
                 return Next::Stopped(Vec::new(), Stop::Unavailable(gone));
             }
-            Err(_) if patience.is_some() => return patience_is_over,
+            Err(_) if patience.is_some() => return Next::Nothing,
             Err(_) => {
                 // Nothing more to catch up with, and the tail begins later: look for the end.
                 stream.turn = None;

@@ -14,6 +14,7 @@ use super::{
     probe::Probe,
     search::{self, Search, Target},
     shared::Shared,
+    stream::Begin,
     tail::LaneTail,
     topics::partition,
 };
@@ -32,9 +33,8 @@ pub(crate) struct Start {
     pub(crate) only: Option<usize>,
     pub(crate) continuity: Continuity,
     pub(crate) checkpoint: Checkpoint,
-    /// Per context where to begin to read, where it is followed; events up to the checkpoint are
-    /// skipped.
-    pub(crate) offsets: Vec<Option<i64>>,
+    /// Per context where to begin to read, where it is followed.
+    pub(crate) begins: Vec<Option<Begin>>,
     /// What the lane brings from now on.
     pub(crate) tail: Option<Arc<LaneTail>>,
 }
@@ -98,10 +98,10 @@ fn place(
     let mut next = vec![None; topology.contexts.len()];
     let followed = |context: &usize| only.is_none_or(|only| only == *context);
     let all = || (0..topology.contexts.len()).filter(followed);
-    let offsets = match from {
+    let begins: Vec<(usize, Begin)> = match from {
         From::Beginning => {
             all().for_each(|context| next[context] = Some(Sequence(1)));
-            all().map(|context| (context, 0)).collect()
+            all().map(|context| (context, Begin::at(0))).collect()
         }
         From::After(at) => {
             match only.map(|only| &topology.contexts[only]) {
@@ -145,7 +145,7 @@ fn place(
             next[context] = Some(sequence);
             let name = &topology.contexts[context];
             checkpoint.advance(name, Sequence(sequence.0 - 1), before);
-            vec![(context, offset)]
+            vec![(context, Begin::at(offset))]
         }
         From::LaneSequence(at) => {
             checkpoint.lane_sequence = places::before(topology, lane, at, &end.heads)?;
@@ -156,19 +156,20 @@ fn place(
                 .map(|context| searching(shared, lane, *context, end, target, EARLY_MAX))
                 .collect();
             let offsets = search(shared, lane, |probe| search::run(probe, &searches))?;
-            contexts.into_iter().zip(offsets).collect()
+            let begins = offsets.into_iter().map(Begin::before);
+            contexts.into_iter().zip(begins).collect()
         }
     };
     let mut starts = vec![None; topology.contexts.len()];
-    for (context, offset) in offsets {
-        starts[context] = Some(offset);
+    for (context, begin) in begins {
+        starts[context] = Some(begin);
     }
     Ok(Start {
         lane,
         only,
         continuity: Continuity::after(checkpoint.lane_sequence, next, only.is_none()),
         checkpoint,
-        offsets: starts,
+        begins: starts,
         tail: None,
     })
 }
@@ -200,15 +201,15 @@ fn offsets_after(
     probe: &mut Probe,
     after: &[After],
     end: &LaneEnd,
-) -> Result<Vec<(usize, i64)>, Source> {
-    let mut offsets = vec![None; after.len()];
+) -> Result<Vec<(usize, Begin)>, Source> {
+    let mut begins = vec![None; after.len()];
     let mut hinted = Vec::new();
     for (index, after) in after.iter().enumerate() {
         let Tail { last, sequence, .. } = end.tails[after.context];
         if after.sequence == Sequence::ZERO {
-            offsets[index] = Some(0);
+            begins[index] = Some(Begin::at(0));
         } else if after.sequence == sequence {
-            offsets[index] = last.map(|last| last + 1);
+            begins[index] = last.map(|last| Begin::at(last + 1));
         } else if let Some(hint) = after
             .hint
             .filter(|hint| last.is_some_and(|last| *hint <= last))
@@ -228,11 +229,11 @@ fn offsets_after(
             .filter(|found| found.offset == *hint)
             .and_then(|found| decode(found.value).ok());
         if event.is_some_and(|event| event.sequence == after[*index].sequence) {
-            offsets[*index] = Some(hint + 1);
+            begins[*index] = Some(Begin::at(hint + 1));
         }
     }
     let unknown: Vec<usize> = (0..after.len())
-        .filter(|index| offsets[*index].is_none())
+        .filter(|index| begins[*index].is_none())
         .collect();
     let searches: Vec<_> = unknown
         .iter()
@@ -245,12 +246,12 @@ fn offsets_after(
         })
         .collect();
     for (index, offset) in unknown.into_iter().zip(search::run(probe, &searches)?) {
-        offsets[index] = Some(offset);
+        begins[index] = Some(Begin::before(offset));
     }
     Ok(after
         .iter()
-        .zip(offsets)
-        .map(|(after, offset)| (after.context, offset.expect("searched for, if not known")))
+        .zip(begins)
+        .map(|(after, begin)| (after.context, begin.expect("searched for, if not known")))
         .collect())
 }
 

@@ -81,14 +81,35 @@ impl std::convert::From<FollowError> for Stop {
     }
 }
 
+/// Where to begin to read a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Begin {
+    pub(crate) offset: i64,
+    /// Whether the first event there is the one that is wanted; else those that were absorbed
+    /// already come first, and are skipped.
+    pub(crate) exact: bool,
+}
+
+impl Begin {
+    pub(crate) fn at(offset: i64) -> Self {
+        let exact = true;
+        Self { offset, exact }
+    }
+
+    pub(crate) fn before(offset: i64) -> Self {
+        let exact = false;
+        Self { offset, exact }
+    }
+}
+
 /// What a stream reads.
 pub(crate) struct From {
     pub(crate) lane: Lane,
-    /// Contexts with the offsets to begin at; several are merged by lane sequence.
-    pub(crate) offsets: Vec<(usize, i64)>,
+    /// Contexts with where to begin in each; several are merged by lane sequence.
+    pub(crate) begins: Vec<(usize, Begin)>,
     /// Whether every lane sequence has to come.
     pub(crate) whole: bool,
-    /// Events up to here are skipped where reading begins.
+    /// The lane has been looked through up to here.
     pub(crate) after: LaneSequence,
 }
 
@@ -168,16 +189,16 @@ impl Stream {
         let consumer = Arc::new(shared.clients.consumer(Reading::Streams, true)?);
         let wake = Arc::new(Wake::default());
         let mut assignment = TopicPartitionList::new();
-        let mut parts = Vec::with_capacity(from.offsets.len());
-        for (context, offset) in from.offsets {
+        let mut parts = Vec::with_capacity(from.begins.len());
+        for (context, begin) in from.begins {
             let partition = partition(&shared.topics[context], from.lane);
             let Partition { topic, number } = &partition;
-            assignment.add_partition_offset(topic, *number, Offset::Offset(offset))?;
+            assignment.add_partition_offset(topic, *number, Offset::Offset(begin.offset))?;
             parts.push(Part::new(
                 &consumer,
                 context,
                 partition.clone(),
-                offset,
+                begin,
                 &wake,
             )?);
         }
@@ -388,7 +409,7 @@ impl Part {
         consumer: &Arc<Consumer>,
         context: usize,
         partition: Partition,
-        offset: i64,
+        begin: Begin,
         wake: &Arc<Wake>,
     ) -> Result<Self, Source> {
         let mut queue = consumer
@@ -405,9 +426,9 @@ impl Part {
             partition,
             queue,
             filled,
-            skipping: true,
+            skipping: !begin.exact,
             held: None,
-            next_offset: offset,
+            next_offset: begin.offset,
             next_sequence: None,
             failed: None,
         })

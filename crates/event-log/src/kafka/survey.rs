@@ -40,7 +40,7 @@ pub struct Survey {
     /// contexts that this one lacks.
     pub trouble: Option<OpenError>,
     /// The log's topics, those of contexts first, each with what is wrong with it and what mends
-    /// that.
+    /// that; that one is not there is wrong where the log is.
     pub topics: Vec<(Topic, Option<OpenError>)>,
     /// Where each lane ends, lane by lane, in the topology's contexts; empty where there is no
     /// log, or a topic of it cannot be read.
@@ -136,7 +136,7 @@ fn look(
         .as_ref()
         .and_then(|found| topology::check(found, settings, &contexts).err());
     let planned = plan(settings, &all(contexts, topology.as_ref()), lanes);
-    let topics = inspect(&cluster, planned)?;
+    let topics = inspect(&cluster, planned, topology.is_some())?;
     let ends = match &topology {
         Some(topology) if readable(topology, &topics) => {
             let settings = Arc::clone(settings);
@@ -191,6 +191,7 @@ fn readable(topology: &Topology, topics: &[(Topic, Option<OpenError>)]) -> bool 
 fn inspect(
     cluster: &Cluster<'_>,
     planned: Vec<Planned>,
+    log_is_there: bool,
 ) -> Result<Vec<(Topic, Option<OpenError>)>, OpenError> {
     let names: Vec<_> = planned
         .iter()
@@ -207,13 +208,19 @@ fn inspect(
                 Err(error) => return Err(error),
             }
         } else {
-            Some(OpenError::Topic {
-                topic: topic.name.clone(),
-                trouble: "is not there".into(),
-                remedy: "a node makes it when it first opens the log".into(),
-            })
+            log_is_there.then(|| missing(&topic))
         };
         topics.push((topic, trouble));
     }
     Ok(topics)
+}
+
+fn missing(topic: &Topic) -> OpenError {
+    OpenError::Topic {
+        topic: topic.name.clone(),
+        trouble: "is not there".into(),
+        remedy: "a node that has this context makes it, unless it once was there: then restore \
+                 it from a backup or a mirror"
+            .into(),
+    }
 }

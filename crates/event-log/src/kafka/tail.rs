@@ -26,7 +26,9 @@ pub(crate) struct LaneTail {
 
 struct Kept {
     /// The lane before the first event that is kept.
-    begin: Heads,
+    begin: LaneSequence,
+    /// Per context the offset of the last event before that one, where there is any.
+    before: Vec<Option<i64>>,
     /// The lane with the last one.
     heads: Heads,
     recent: VecDeque<Item>,
@@ -46,12 +48,13 @@ pub(crate) enum Read {
 }
 
 impl LaneTail {
-    /// Begins at the lane's end.
-    pub(crate) fn new(end: Heads) -> Self {
+    /// Begins at the lane's end, of which these are the last offsets.
+    pub(crate) fn new(end: Heads, before: Vec<Option<i64>>) -> Self {
         let (reached, _) = watch::channel(end.lane_sequence);
         Self {
             kept: Mutex::new(Kept {
-                begin: end.clone(),
+                begin: end.lane_sequence,
+                before,
                 heads: end,
                 recent: VecDeque::new(),
                 bytes: 0,
@@ -75,8 +78,8 @@ impl LaneTail {
             && let Some(oldest) = kept.recent.pop_front()
         {
             kept.bytes -= size(&oldest);
-            kept.begin.lane_sequence = oldest.event.lane_sequence;
-            kept.begin.sequences[oldest.context] = oldest.event.sequence;
+            kept.begin = oldest.event.lane_sequence;
+            kept.before[oldest.context] = Some(oldest.offset);
             forgotten.push(oldest);
         }
         let heads = kept.heads.clone();
@@ -97,14 +100,18 @@ impl LaneTail {
         self.reached.subscribe()
     }
 
-    /// Tells from which place on everything that is wanted is kept: a reader who has seen a
-    /// context's sequence `seen` misses nothing of it between its place and this one.
-    pub(crate) fn begin_for(&self, only: Option<(usize, u64)>) -> Option<LaneSequence> {
+    /// Tells from which place on a reader can go on here, who will read these contexts from these
+    /// offsets on: where no event that it has not seen lies before what is kept.
+    ///
+    /// By offsets, not by sequences: a record that is out of place is to be met, not passed by.
+    pub(crate) fn joined_by(
+        &self,
+        mut offsets: impl Iterator<Item = (usize, i64)>,
+    ) -> Option<LaneSequence> {
         let kept = self.lock();
-        match only {
-            Some((context, seen)) if kept.begin.sequences[context].0 > seen => None,
-            _ => Some(kept.begin.lane_sequence),
-        }
+        offsets
+            .all(|(context, from)| kept.before[context].is_none_or(|last| from > last))
+            .then_some(kept.begin)
     }
 
     /// Reads up to `limit` events after a place, of one context or of all.
@@ -115,11 +122,11 @@ impl LaneTail {
         if after >= last {
             return if ended { Read::Ended } else { Read::Nothing };
         }
-        if after < kept.begin.lane_sequence {
+        if after < kept.begin {
             return Read::Behind;
         }
         // The difference of two places within a deque is a usize.
-        let skip = (after.0 - kept.begin.lane_sequence.0) as usize;
+        let skip = (after.0 - kept.begin.0) as usize;
         let mut scanned = after;
         let mut items = Vec::new();
         for item in kept.recent.range(skip..) {
@@ -169,7 +176,7 @@ mod tests {
         };
         Item {
             context: usize::from(n.is_multiple_of(2)),
-            offset: 0,
+            offset: n as i64 * 2,
             event: Arc::new(encode(&topology.name, new, stamp)),
         }
     }
@@ -183,17 +190,20 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_bounded_and_its_begin_is_known() {
-        let tail = LaneTail::new(heads(2, 2));
+        let tail = LaneTail::new(heads(2, 2), vec![Some(6), Some(8)]);
         assert!(matches!(tail.read(LaneSequence(4), None, 9), Read::Nothing));
         assert!(matches!(tail.read(LaneSequence(3), None, 9), Read::Behind));
-        assert_eq!(tail.begin_for(Some((0, 1))), None);
-        assert_eq!(tail.begin_for(Some((0, 2))), Some(LaneSequence(4)));
+        let joined = |offsets: &[(usize, i64)]| tail.joined_by(offsets.iter().copied());
+        assert_eq!(joined(&[(0, 6)]), None);
+        assert_eq!(joined(&[(0, 7)]), Some(LaneSequence(4)));
+        assert_eq!(joined(&[(0, 7), (1, 8)]), None);
         let now = tail.publish((5..=24).map(item).collect(), 8 << 11);
         assert_eq!(now, heads(12, 12));
-        let Some(LaneSequence(begin)) = tail.begin_for(None) else {
-            panic!("a whole lane begins somewhere");
+        let Some(LaneSequence(begin)) = joined(&[(0, 99), (1, 99)]) else {
+            panic!("whoever has seen everything goes on here");
         };
         assert!((14..20).contains(&begin), "{begin}");
+        assert_eq!(joined(&[(0, 30)]).is_some(), begin <= 15, "{begin}");
         assert!(matches!(
             tail.read(LaneSequence(begin - 1), None, 9),
             Read::Behind

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration, time::Instant};
 use foldline_kernel::{Context, Lane};
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
+    error::KafkaError,
     types::RDKafkaErrorCode,
 };
 use tokio::runtime::Handle;
@@ -367,6 +368,17 @@ impl Cluster<'_> {
 
     pub(crate) fn unavailable(&self, doing: &str, source: impl Into<Source>) -> OpenError {
         unavailable(self.settings, doing, source)
+    }
+}
+
+/// Names the property that librdkafka does not take, if it is that.
+pub(crate) fn no_client(settings: &Settings, error: KafkaError) -> OpenError {
+    match error {
+        KafkaError::ClientConfig(_, reason, property, _) => OpenError::Property {
+            property,
+            reason: format!("librdkafka says: {reason}"),
+        },
+        error => unavailable(settings, "a client was made", error),
     }
 }
 

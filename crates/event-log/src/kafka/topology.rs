@@ -344,7 +344,6 @@ mod tests {
     fn records(values: &[&str]) -> Vec<Found> {
         let found = |(offset, value): (usize, &&str)| Found {
             offset: offset as i64,
-            key: bytes::Bytes::new(),
             value: value.as_bytes().to_vec().into(),
         };
         values.iter().enumerate().map(found).collect()

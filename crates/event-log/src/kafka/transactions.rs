@@ -16,6 +16,7 @@
 //! decide the next transaction in place of its own.
 
 use std::{
+    error::Error,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -45,14 +46,37 @@ pub(crate) struct Outgoing {
     pub(crate) headers: Option<OwnedHeaders>,
 }
 
+impl Outgoing {
+    /// Tells whether it is too large for a record, with some room for what surrounds it.
+    pub(crate) fn is_over(&self, bytes_max: u64) -> bool {
+        (self.key.len() + self.value.len() + SURROUNDINGS_BYTES) as u64 > bytes_max
+    }
+}
+
+/// What a record takes beside its key, value and headers, generously.
+const SURROUNDINGS_BYTES: usize = 128;
+
 /// Why a transaction did not take place, or perhaps did.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Failed {
     Fenced,
     /// It may have been committed.
-    Unknown(Source),
+    Unknown(Cause),
     /// It certainly was not, and will not be.
-    Nothing(Source),
+    Nothing(Cause),
+}
+
+/// The source of a failure that several hear of.
+pub(crate) type Cause = Arc<dyn Error + Send + Sync>;
+
+impl Failed {
+    pub(crate) fn unknown(source: impl Into<Source>) -> Self {
+        Self::Unknown(source.into().into())
+    }
+
+    pub(crate) fn nothing(source: impl Into<Source>) -> Self {
+        Self::Nothing(source.into().into())
+    }
 }
 
 /// The transactional producer of a lane. Every call blocks.
@@ -89,25 +113,30 @@ impl Transactions {
     /// Writes all records or none, and returns once they are committed.
     pub(crate) fn write(&self, records: &[Outgoing], timestamp_ms: i64) -> Result<(), Failed> {
         let failed_before = self.producer.context().failed();
+        fail::fail_point!("log::before_begin", |_| std::process::abort());
         self.producer.begin_transaction().map_err(|error| {
             if is_fenced(error.rdkafka_error_code()) {
                 Failed::Fenced
             } else {
-                Failed::Nothing(error.into())
+                Failed::nothing(error)
             }
         })?;
+        fail::fail_point!("log::after_begin", |_| std::process::abort());
         for record in records {
             if let Err(error) = self.send(record, timestamp_ms) {
-                return Err(self.abort(error.into()));
+                return Err(self.abort(error));
             }
         }
-        commit::commit::<Deliveries, _>(&self.producer).map_err(|error| {
+        fail::fail_point!("log::before_commit", |_| std::process::abort());
+        let committed = commit::commit::<Deliveries, _>(&self.producer);
+        fail::fail_point!("log::after_commit", |_| std::process::abort());
+        committed.map_err(|error| {
             if is_fenced(Some(error.code)) {
                 Failed::Fenced
             } else if self.producer.context().failed() > failed_before {
-                self.abort(error.into())
+                self.abort(error)
             } else {
-                Failed::Unknown(error.into())
+                Failed::unknown(error)
             }
         })
     }
@@ -135,11 +164,11 @@ impl Transactions {
         }
     }
 
-    fn abort(&self, why: Source) -> Failed {
+    fn abort(&self, why: impl Into<Source>) -> Failed {
         match self.producer.abort_transaction(self.timeout) {
-            Ok(()) => Failed::Nothing(why),
+            Ok(()) => Failed::nothing(why),
             Err(error) if is_fenced(error.rdkafka_error_code()) => Failed::Fenced,
-            Err(_) => Failed::Unknown(why),
+            Err(_) => Failed::unknown(why),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A lane's writer, as its owner holds it.
 
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use foldline_kernel::{Epoch, Lane};
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::{
     shared::Shared,
     transactions::{Failed, Outgoing},
-    writing::{Job, Opened},
+    writing::{Job, Jobs, Kind, Opened},
 };
 use crate::{AppendError, Appended, Heads, LaneWriter, Source, batch};
 
@@ -20,7 +20,7 @@ pub(crate) struct KafkaWriter {
     lane: Lane,
     epoch: Epoch,
     heads: Heads,
-    jobs: mpsc::SyncSender<Job>,
+    jobs: Arc<Jobs>,
     /// An append has no known outcome, or has failed: this writer is done.
     spent: bool,
 }
@@ -85,7 +85,12 @@ impl LaneWriter for KafkaWriter {
         let (answer, outcome) = oneshot::channel();
         // From here on the batch may become durable, also when this future is dropped.
         self.spent = true;
-        if self.jobs.try_send(Job { records, answer }).is_err() {
+        let job = Job {
+            kind: Kind::Append,
+            records,
+            answer,
+        };
+        if self.jobs.try_send(job).is_err() {
             return Err(self.unavailable("the writer's thread has ended; open another writer"));
         }
         match outcome.await {
@@ -99,10 +104,10 @@ impl LaneWriter for KafkaWriter {
                 lane: self.lane,
                 epoch: self.epoch,
             }),
-            Ok(Err(Failed::Nothing(source))) => Err(self.unavailable(source)),
-            Ok(Err(Failed::Unknown(source))) => Err(AppendError::Unknown {
+            Ok(Err(Failed::Nothing(cause))) => Err(self.unavailable(cause)),
+            Ok(Err(Failed::Unknown(cause))) => Err(AppendError::Unknown {
                 lane: self.lane,
-                source,
+                source: cause.into(),
             }),
             // The thread ended over it.
             Err(gone) => Err(AppendError::Unknown {

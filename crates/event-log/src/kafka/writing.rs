@@ -3,7 +3,7 @@
 
 use std::{
     sync::{Arc, mpsc},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use foldline_kernel::{Epoch, Lane};
@@ -25,18 +25,33 @@ const EPOCH_MAX: u32 = i32::MAX as u32;
 /// How many jobs wait for a writer's thread: an append and the slices of snapshots beside it.
 pub(crate) const JOBS_MAX: usize = 4;
 
-/// One transaction to be made.
+/// How long snapshots wait for an append to ride with.
+const RIDE_WAIT: Duration = Duration::from_millis(20);
+
+/// What a writer's thread is to write.
 pub(crate) struct Job {
-    /// Empty: a sign of life.
+    pub(crate) kind: Kind,
+    /// An append of nothing is a sign of life.
     pub(crate) records: Vec<Outgoing>,
     pub(crate) answer: oneshot::Sender<Result<(), Failed>>,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A transaction of its own, at once.
+    Append,
+    /// Goes along with the next append, if one comes soon.
+    Snapshots,
+}
+
+/// Where a writer's thread takes its jobs; it ends once nobody holds this any more.
+pub(crate) type Jobs = mpsc::SyncSender<Job>;
 
 /// A writer that has taken its lane over.
 pub(crate) struct Opened {
     pub(crate) epoch: Epoch,
     pub(crate) heads: Heads,
-    pub(crate) jobs: mpsc::SyncSender<Job>,
+    pub(crate) jobs: Arc<Jobs>,
 }
 
 /// Starts the thread of a writer; its answer comes once the lane is its own.
@@ -52,6 +67,8 @@ pub(crate) fn start(
             let (jobs, waiting) = mpsc::sync_channel(JOBS_MAX);
             match Writing::open(shared, lane, announcement) {
                 Ok((writing, heads)) => {
+                    let jobs = Arc::new(jobs);
+                    writing.shared.opened(lane, &jobs);
                     let opened = Opened {
                         epoch: writing.owner.epoch,
                         heads,
@@ -80,7 +97,7 @@ struct Writing {
 
 impl Writing {
     /// Takes the lane over. The order matters: once nothing of an earlier writer can become
-    /// visible, the topology tells whether this program may write at all; the first transaction
+    /// visible, the topology tells whether this program may still write; the first transaction
     /// proves that nobody has come after; only then is the end of the lane its end.
     fn open(
         shared: Arc<Shared>,
@@ -88,6 +105,8 @@ impl Writing {
         announcement: Announcement,
     ) -> Result<(Self, Heads), OpenWriterError> {
         let unavailable = |source: Source| OpenWriterError::Unavailable { lane, source };
+        // A program that may not write does not fence the one that does.
+        shared.check_contexts().map_err(unavailable)?;
         let of_lane = shared.names.lane(lane);
         let id = format!("{}-{lane}", shared.topology.log_id);
         let producer = shared
@@ -101,7 +120,7 @@ impl Writing {
         let epoch = next_epoch(&shared, lane)?;
         let writing = Self {
             owner: Owner::new(epoch, announcement),
-            pace: shared.paces.of_writer(),
+            pace: shared.paces.of_writer(lane.index()),
             shared,
             lane,
             transactions,
@@ -113,7 +132,7 @@ impl Writing {
             .map_err(|failed| {
                 unavailable(match failed {
                     Failed::Fenced => "another writer was opened at the same time".into(),
-                    Failed::Unknown(source) | Failed::Nothing(source) => source,
+                    Failed::Unknown(cause) | Failed::Nothing(cause) => cause.into(),
                 })
             })?;
         let heads = ends::find_as_writer(&writing.shared, lane).map_err(|error| match error {
@@ -123,30 +142,44 @@ impl Writing {
                 trouble: corrupt.to_string(),
             },
         })?;
+        fail::fail_point!("log::announced", |_| std::process::abort());
         Ok((writing, heads))
     }
 
-    /// Writes until whoever gives the jobs has gone, or one has failed.
+    /// Writes until whoever gives the jobs has gone, or a transaction has failed.
     fn run(mut self, jobs: &mpsc::Receiver<Job>) {
-        while let Ok(mut job) = jobs.recv() {
-            if job.records.is_empty() {
-                job.records.push(self.of_lane(self.owner.alive()));
-            }
-            self.pace.hold_back();
-            fail::fail_point!("log::before_commit");
-            let written = self.transactions.write(&job.records, now_ms());
-            fail::fail_point!("log::after_commit");
-            self.pace.wrote(job.records.len());
-            let failed = written.is_err();
-            let _ = job.answer.send(written);
-            if failed {
-                while let Ok(job) = jobs.try_recv() {
-                    let source = "an earlier transaction of this writer failed".into();
-                    let _ = job.answer.send(Err(Failed::Nothing(source)));
-                }
-                return;
+        while let Ok(first) = jobs.recv() {
+            let together = gather(jobs, first);
+            if !self.write(together) {
+                break;
             }
         }
+        while let Ok(job) = jobs.try_recv() {
+            let failed = Failed::nothing("an earlier transaction of this writer failed");
+            let _ = job.answer.send(Err(failed));
+        }
+    }
+
+    /// Writes jobs in one transaction; tells whether another one may follow.
+    fn write(&mut self, jobs: Vec<Job>) -> bool {
+        let mut records = Vec::new();
+        let mut answers = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            if job.records.is_empty() {
+                records.push(self.of_lane(self.owner.alive()));
+            }
+            records.extend(job.records);
+            answers.push(job.answer);
+        }
+        self.pace.hold_back();
+        let begun = Instant::now();
+        let written = self.transactions.write(&records, now_ms());
+        self.pace.wrote(records.len(), begun.elapsed());
+        for answer in answers {
+            // Whoever has gone finds the outcome in the log.
+            let _ = answer.send(written.clone());
+        }
+        written.is_ok()
     }
 
     fn of_lane(&self, value: Vec<u8>) -> Outgoing {
@@ -157,6 +190,24 @@ impl Writing {
             headers: None,
         }
     }
+}
+
+/// Takes along what waits already; snapshots alone wait a little for an append.
+fn gather(jobs: &mpsc::Receiver<Job>, first: Job) -> Vec<Job> {
+    let mut together = vec![first];
+    while together.len() < JOBS_MAX {
+        let has_append = together.iter().any(|job| job.kind == Kind::Append);
+        let next = if has_append {
+            jobs.try_recv().ok()
+        } else {
+            jobs.recv_timeout(RIDE_WAIT).ok()
+        };
+        match next {
+            Some(job) => together.push(job),
+            None => break,
+        }
+    }
+    together
 }
 
 /// Returns the epoch after the last one announced.
