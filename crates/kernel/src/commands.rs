@@ -2,6 +2,8 @@
 
 use serde::de::DeserializeOwned;
 
+use crate::strict::Strict;
+
 /// The commands of one context, known by name; made by [`commands!`](crate::commands!).
 pub trait Commands: Sized + Send + 'static {
     /// Every command's name, as it stands in URLs.
@@ -24,17 +26,22 @@ pub struct Malformed {
     pub trouble: String,
 }
 
-/// Reads a JSON body and, where it fails, tells which member is wrong.
+/// Reads a JSON body and, where it fails, tells which member is wrong. An object is written as an
+/// object: a list of its members' values is malformed.
 ///
 /// # Errors
 /// [`Malformed`] with a pointer and the trouble.
 pub fn read_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, Malformed> {
     // The plain reader is twice as fast as the one that keeps track of the path.
-    if let Ok(value) = serde_json::from_slice(body) {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    if let Ok(value) = T::deserialize(Strict(&mut reader))
+        && reader.end().is_ok()
+    {
         return Ok(value);
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| Malformed {
+    let read = serde_path_to_error::deserialize(Strict(&mut reader));
+    let value = read.map_err(|error| Malformed {
         pointer: pointer(error.path()),
         trouble: error.inner().to_string(),
     })?;
@@ -51,11 +58,12 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     for segment in path.iter() {
         match segment {
             Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
-            Segment::Map { key } => {
+            // The variant of an enum is the one member of an object.
+            Segment::Map { key } | Segment::Enum { variant: key } => {
                 pointer.push('/');
                 pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
             }
-            Segment::Enum { .. } | Segment::Unknown => {}
+            Segment::Unknown => {}
         }
     }
     pointer
@@ -128,6 +136,70 @@ mod tests {
     #[allow(dead_code)]
     struct Place {
         lines: Vec<Line>,
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Amount {
+        cents: i64,
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Means {
+        Cash,
+        Card { number: String },
+        Split(Vec<(u8, Means)>),
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Pay {
+        amount: Option<Amount>,
+        means: Means,
+    }
+
+    #[test]
+    fn a_list_is_no_object_at_any_depth() {
+        let well = |line: &str| format!(r#"{{"lines":[{line}]}}"#);
+        read_body::<Place>(well(r#"{"quantity":1}"#).as_bytes()).unwrap();
+        for (body, pointer) in [
+            ("[[]]".to_owned(), ""),
+            (well("[1]"), "/lines/0"),
+            (well(r#"{"quantity":1},[2]"#), "/lines/1"),
+        ] {
+            let wrong = read_body::<Place>(body.as_bytes()).unwrap_err();
+            assert_eq!(wrong.pointer, pointer, "{body}: {wrong}");
+            assert!(wrong.trouble.contains("sequence"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_no_struct_is_read_as_it_always_was() {
+        for (amount, means) in [
+            ("null", r#""cash""#),
+            (r#"{"cents":-1}"#, r#"{"card":{"number":"4\u00e4"}}"#),
+            (
+                r#"{"cents":1,"more":[{}]}"#,
+                r#"{"split":[[1,"cash"],[2,{"card":{"number":"5"}}]]}"#,
+            ),
+        ] {
+            let body = format!(r#" {{"means":{means},"amount":{amount}}} "#);
+            let read: Pay = read_body(body.as_bytes()).unwrap();
+            assert_eq!(read, serde_json::from_str(&body).unwrap(), "{body}");
+        }
+        for (amount, means, pointer) in [
+            ("[1]", r#""cash""#, "/amount"),
+            ("null", r#"{"card":["4"]}"#, "/means/card"),
+            (
+                "null",
+                r#"{"split":[[1,{"card":["4"]}]]}"#,
+                "/means/split/0/1/card",
+            ),
+        ] {
+            let body = format!(r#"{{"means":{means},"amount":{amount}}}"#);
+            serde_json::from_str::<Pay>(&body).expect("what serde takes by itself");
+            let wrong = read_body::<Pay>(body.as_bytes()).unwrap_err();
+            assert_eq!(wrong.pointer, pointer, "{body}: {wrong}");
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub mod position;
 mod rejections;
 mod situation;
 pub mod spec;
+mod strict;
 mod time;
 mod topology;
 

@@ -57,6 +57,11 @@ async fn a_malformed_body_is_pointed_at() {
             "",
         ),
         (
+            "a line without names",
+            format!(r#"{{"order_id":"{ORDER}","lines":[["{ORDER}","{SELLER}",1,100,0]]}}"#),
+            "/lines/0",
+        ),
+        (
             "a member twice",
             format!(r#"{{"order_id":"{ORDER}","order_id":"{ORDER}","lines":[]}}"#),
             "",
