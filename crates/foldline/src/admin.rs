@@ -11,18 +11,16 @@ use axum::{
     extract::State,
     routing::{delete, get, post},
 };
-use foldline_command::CommandSide;
+use foldline_command::Contexts;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 
-use crate::{configuration::Configuration, definitions::Definitions, log::Log, node::Views};
+use crate::{configuration::Configuration, definitions::Definitions, node::Parts};
 
 /// What the admin routes reach.
 pub(crate) struct Admin {
-    pub(crate) log: Log,
-    pub(crate) command: Arc<CommandSide>,
-    /// None where the node's role has no read models.
-    pub(crate) views: Option<Views>,
+    pub(crate) parts: Parts,
+    pub(crate) contexts: Arc<Contexts>,
     pub(crate) definitions: Definitions,
     pub(crate) metrics: PrometheusHandle,
     pub(crate) configuration: Configuration,
@@ -31,7 +29,7 @@ pub(crate) struct Admin {
 impl std::fmt::Debug for Admin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Admin")
-            .field("log", &self.log)
+            .field("parts", &self.parts)
             .finish_non_exhaustive()
     }
 }
@@ -72,7 +70,7 @@ async fn config(State(admin): State<Arc<Admin>>) -> Json<Configuration> {
 
 /// What there is to ask, for somebody who found the port.
 async fn index(State(admin): State<Arc<Admin>>) -> Json<Value> {
-    let contexts = admin.command.contexts();
+    let contexts = &admin.contexts;
     let commands = contexts.names().into_iter().map(|context| {
         let names = contexts.commands_of(&context).unwrap_or_default();
         (context.to_string(), json!(names))

@@ -11,8 +11,8 @@ mod dev;
 mod export;
 mod replay;
 mod schemas;
-mod topics;
 mod token;
+mod topics;
 mod verify;
 mod views;
 
@@ -23,7 +23,7 @@ use clap::{Args, Subcommand};
 pub use client::NodeArgs;
 pub use token::BearerArgs;
 
-use crate::{Application, configuration::Configuration};
+use crate::{Application, Role, configuration::Configuration};
 
 /// What an application can be told to do; flatten it into the application's own commands.
 #[derive(Debug, Subcommand)]
@@ -34,8 +34,16 @@ pub enum Command {
     )]
     Dev(ServeArgs),
     /// Run the command side alone: take commands and append events
-    #[command(after_help = "Example:\n  market command --data ./data")]
+    #[command(
+        after_help = "Examples:\n  market command --data ./data\n  market command --kafka localhost:9092"
+    )]
     Command(ServeArgs),
+    /// Keep the read models up: follow the log on Kafka and write their rows
+    #[command(after_help = "Example:\n  market projector --kafka localhost:9092 --data ./data")]
+    Projector(ServeArgs),
+    /// Answer queries from the read models
+    #[command(after_help = "Example:\n  market query --data ./data --listen 127.0.0.1:8081")]
+    Query(ServeArgs),
     /// Rebuild a read model from the log and switch readers to it
     #[command(
         after_help = "Examples:\n  market replay order\n  market replay --all\n  market replay order --rollback"
@@ -150,10 +158,12 @@ impl ServeArgs {
 /// Whatever went wrong, as a sentence with a way out.
 pub async fn run(application: Application, command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Dev(args) => dev::run(application, args.configuration()?, dev::Role::Dev).await,
-        Command::Command(args) => {
-            dev::run(application, args.configuration()?, dev::Role::Command).await
+        Command::Dev(args) => dev::run(application, args.configuration()?, Role::Dev).await,
+        Command::Command(args) => dev::run(application, args.configuration()?, Role::Command).await,
+        Command::Projector(args) => {
+            dev::run(application, args.configuration()?, Role::Projector).await
         }
+        Command::Query(args) => dev::run(application, args.configuration()?, Role::Query).await,
         Command::Replay(args) => replay::run(args).await,
         Command::Verify(args) => verify::run(args).await,
         Command::Views(args) => views::run(args).await,

@@ -13,6 +13,7 @@ pub mod configuration;
 mod definitions;
 mod log;
 mod node;
+mod role;
 mod switches;
 mod telemetry;
 
@@ -21,4 +22,5 @@ pub use foldline_http::problem;
 pub use foldline_kernel as kernel;
 pub use foldline_read_model as read_model;
 pub use foldline_schema as schema;
-pub use node::{Node, Role};
+pub use node::Node;
+pub use role::Role;

@@ -6,9 +6,10 @@ use anyhow::Context as _;
 use axum::Router;
 use foldline_command::CommandSide;
 use foldline_http::Gate;
-use foldline_projector::{Load, Parts, Projectors};
+use foldline_projector::{Load, Projectors};
 use foldline_query::{Notice, Queries};
 use foldline_read_model::Model;
+use foldline_schema::Catalog;
 use foldline_tables::{Sqlite, Tables};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -20,34 +21,25 @@ use crate::{
     configuration::Configuration,
     definitions::Definitions,
     log::Log,
+    role::Role,
     switches::TellingTables,
 };
-
-/// What a node does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Everything in one process.
-    Dev,
-    /// The command side alone.
-    Command,
-}
-
-impl std::fmt::Display for Role {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Dev => "dev",
-            Self::Command => "command",
-        })
-    }
-}
 
 /// A running node.
 #[derive(Debug)]
 pub struct Node {
-    command: Arc<CommandSide>,
-    views: Option<Views>,
+    parts: Parts,
     admin: Arc<Admin>,
     gate: Arc<Gate>,
+}
+
+/// What runs in a node, by its role.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parts {
+    pub(crate) log: Option<Log>,
+    pub(crate) command: Option<Arc<CommandSide>>,
+    pub(crate) projectors: Option<Arc<Projectors>>,
+    pub(crate) queries: Option<Arc<Queries>>,
 }
 
 impl Node {
@@ -61,41 +53,43 @@ impl Node {
         role: Role,
         metrics: PrometheusHandle,
     ) -> anyhow::Result<Self> {
+        role.check(&configuration)?;
         let name = application.log_name()?;
         let gate = gate(&configuration)?;
         let (contexts, definitions) = application.into_parts();
         let definitions = definitions.in_directory(configuration.projections.as_deref());
         // First: a slip in a file must not leave a new log behind.
         let models = match role {
-            Role::Command => None,
-            Role::Dev => Some(
-                definitions
-                    .load()
-                    .context("the read models' files have errors")?,
-            ),
+            Role::Command => Vec::new(),
+            Role::Dev | Role::Projector | Role::Query => definitions
+                .load()
+                .context("the read models' files have errors")?,
         };
-        let log = Log::open(&configuration, name, contexts.names()).await?;
-        let views = match models {
-            None => None,
-            Some(models) => Some(Views::start(&configuration, &definitions, models, &log).await?),
-        };
-        let command = Arc::new(CommandSide::start(
-            log.events.clone(),
-            log.snapshots.clone(),
-            contexts,
-            configuration.command.settings(),
-        ));
+        let mut parts = Parts::default();
+        if role != Role::Query {
+            parts.log = Some(Log::open(&configuration, name, contexts.names()).await?);
+        }
+        if role != Role::Command {
+            let views = Views::open(&configuration, &definitions, models).await?;
+            parts.start_views(views, role, &configuration);
+        }
+        if let (Role::Dev | Role::Command, Some(log)) = (role, &parts.log) {
+            parts.command = Some(Arc::new(CommandSide::start(
+                log.events.clone(),
+                log.snapshots.clone(),
+                contexts.clone(),
+                configuration.command.settings(),
+            )));
+        }
         let admin = Arc::new(Admin {
-            log,
-            command: command.clone(),
-            views: views.clone(),
+            parts: parts.clone(),
+            contexts,
             definitions,
             metrics,
             configuration,
         });
         Ok(Self {
-            command,
-            views,
+            parts,
             admin,
             gate: Arc::new(gate),
         })
@@ -107,22 +101,26 @@ impl Node {
         let routes = self.routes();
         let bounds = self.admin.configuration.http.bounds();
         foldline_http::serve_within(bounds, listener, routes, stop).await;
-        self.command.stop().await;
-        if let Some(views) = &self.views {
-            views.projectors.stop().await;
+        if let Some(command) = &self.parts.command {
+            command.stop().await;
+        }
+        if let Some(projectors) = &self.parts.projectors {
+            projectors.stop().await;
         }
     }
 
     fn routes(&self) -> Router {
-        let mut routes = foldline_http::command_routes(self.command.clone(), self.gate.clone())
-            .merge(admin::public_routes(self.admin.clone()))
-            .merge(foldline_http::for_staff(
-                &self.gate,
-                admin::staff_routes(self.admin.clone()),
-            ));
-        if let Some(views) = &self.views {
-            let queries = views.queries.clone();
-            routes = routes.merge(foldline_http::query_routes(queries, self.gate.clone()));
+        let mut routes = admin::public_routes(self.admin.clone()).merge(foldline_http::for_staff(
+            &self.gate,
+            admin::staff_routes(self.admin.clone()),
+        ));
+        if let Some(command) = &self.parts.command {
+            let commands = foldline_http::command_routes(command.clone(), self.gate.clone());
+            routes = routes.merge(commands);
+        }
+        if let Some(queries) = &self.parts.queries {
+            let queries = foldline_http::query_routes(queries.clone(), self.gate.clone());
+            routes = routes.merge(queries);
         }
         // A caller who shows a token is known by it, whatever page has sent the request.
         let auth = &self.admin.configuration.auth;
@@ -145,48 +143,59 @@ fn gate(configuration: &Configuration) -> anyhow::Result<Gate> {
     })
 }
 
-/// The read models of a node: what keeps them up, and what answers from them.
-#[derive(Clone, Debug)]
-pub(crate) struct Views {
-    pub(crate) projectors: Arc<Projectors>,
-    pub(crate) queries: Arc<Queries>,
+/// The read models and where their rows are, before anything runs.
+struct Views {
+    tables: Arc<dyn Tables>,
+    models: Vec<Arc<Model>>,
+    catalog: Arc<Catalog>,
+    load: Load,
+    notice: Notice,
 }
 
 impl Views {
-    async fn start(
+    async fn open(
         configuration: &Configuration,
         definitions: &Definitions,
         models: Vec<Arc<Model>>,
-        log: &Log,
     ) -> anyhow::Result<Self> {
-        let tables: Arc<dyn Tables> =
-            Arc::new(Sqlite::open(&configuration.data.join("tables")).await?);
         let stored = definitions.clone();
-        let load: Load = Arc::new(move |model, text| stored.parse(model, text));
-        let notice = Notice::new(&models);
-        let queries = Queries::new(foldline_query::Parts {
-            tables: tables.clone(),
-            models: models.clone(),
-            load: load.clone(),
-            notice: notice.clone(),
-            topology: Some(log.events.topology().clone()),
-            settings: configuration.query.settings(),
-        });
-        let projectors = Projectors::start(Parts {
-            log: log.events.clone(),
-            tables: Arc::new(TellingTables {
-                tables,
-                notice: notice.clone(),
-            }),
-            catalog: definitions.catalog(),
-            models,
-            load,
-            notice: Arc::new(move |model| notice.absorbed(model)),
-            settings: configuration.projector.settings(),
-        });
         Ok(Self {
-            projectors: Arc::new(projectors),
-            queries: Arc::new(queries),
+            tables: Arc::new(Sqlite::open(&configuration.data.join("tables")).await?),
+            notice: Notice::new(&models),
+            models,
+            catalog: definitions.catalog(),
+            load: Arc::new(move |model, text| stored.parse(model, text)),
         })
+    }
+}
+
+impl Parts {
+    fn start_views(&mut self, views: Views, role: Role, configuration: &Configuration) {
+        if let Role::Dev | Role::Query = role {
+            let topology = self.log.as_ref().map(|log| log.events.topology().clone());
+            self.queries = Some(Arc::new(Queries::new(foldline_query::Parts {
+                tables: views.tables.clone(),
+                models: views.models.clone(),
+                load: views.load.clone(),
+                notice: views.notice.clone(),
+                topology,
+                settings: configuration.query.settings(),
+            })));
+        }
+        if let (Role::Dev | Role::Projector, Some(log)) = (role, &self.log) {
+            let notice = views.notice.clone();
+            self.projectors = Some(Arc::new(Projectors::start(foldline_projector::Parts {
+                log: log.events.clone(),
+                tables: Arc::new(TellingTables {
+                    tables: views.tables,
+                    notice: views.notice,
+                }),
+                catalog: views.catalog,
+                models: views.models,
+                load: views.load,
+                notice: Arc::new(move |model| notice.absorbed(model)),
+                settings: configuration.projector.settings(),
+            })));
+        }
     }
 }

@@ -27,9 +27,9 @@ use crate::{
 };
 
 /// Says that another node passed the command on: this one decides it or refuses it.
-pub const PASSED_ON: HeaderName = HeaderName::from_static("foldline-passed-on");
+pub(crate) const PASSED_ON: HeaderName = HeaderName::from_static("foldline-passed-on");
 /// How many milliseconds the caller of a command still waits.
-pub const WITHIN: HeaderName = HeaderName::from_static("foldline-within");
+pub(crate) const WITHIN: HeaderName = HeaderName::from_static("foldline-within");
 
 /// How long it may take to reach another node.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);

@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 use bytes::{Bytes, BytesMut};
-use foldline_event_log::{FollowError, Follower, From};
+use foldline_event_log::{EventLog, FollowError, Follower, From};
 use foldline_http::{Problem, problem};
 use foldline_kernel::{Context, Lane, Sequence, Topology};
 use futures::stream;
@@ -33,7 +33,8 @@ pub(crate) async fn export(
     Path(context): Path<String>,
     parameters: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, Problem> {
-    let topology = admin.log.events.topology();
+    let log = admin.log()?.events.clone();
+    let topology = log.topology();
     let context = known_context(topology, &context)?;
     let Query(parameters) = parameters.map_err(|error| {
         Problem::new(problem::UNKNOWN_PARAMETER, error).with("known", vec!["from"])
@@ -46,7 +47,7 @@ pub(crate) async fn export(
             .collect(),
     };
     let export = Export {
-        admin,
+        log,
         context,
         starts: starts.into_iter(),
         reading: None,
@@ -110,7 +111,7 @@ fn start(topology: &Topology, text: &str) -> Result<(Lane, Sequence), Problem> {
 }
 
 struct Export {
-    admin: Arc<Admin>,
+    log: Arc<dyn EventLog>,
     context: Context,
     starts: std::vec::IntoIter<(Lane, Sequence)>,
     reading: Option<Reading>,
@@ -154,7 +155,7 @@ impl Export {
         let Some((lane, from)) = self.starts.next() else {
             return Ok(false);
         };
-        let log = &self.admin.log.events;
+        let log = &self.log;
         let index = log.topology().index_of(&self.context);
         let heads = log.heads(lane).await?;
         let end = index

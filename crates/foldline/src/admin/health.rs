@@ -7,6 +7,7 @@ use foldline_command::LaneHealth;
 use serde_json::{Value, json};
 
 use super::Admin;
+use crate::log::Log;
 
 /// The process answers; that is all.
 pub(crate) async fn healthz() -> &'static str {
@@ -16,10 +17,12 @@ pub(crate) async fn healthz() -> &'static str {
 /// Ready: every lane serves and every view follows. Otherwise what is missing.
 pub(crate) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json<Value>) {
     let mut missing = Vec::new();
-    if let Err(reason) = admin.log.health() {
+    let parts = &admin.parts;
+    if let Some(Err(reason)) = parts.log.as_ref().map(Log::health) {
         missing.push(format!("the log takes no appends: {reason}"));
     }
-    for (lane, health) in admin.command.health().iter().enumerate() {
+    let lanes = parts.command.as_ref().map(|command| command.health());
+    for (lane, health) in lanes.iter().flatten().enumerate() {
         match health {
             // What another node owns, it has to say itself.
             LaneHealth::Serving | LaneHealth::Elsewhere => {}
@@ -31,8 +34,8 @@ pub(crate) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json
             LaneHealth::Stopped => missing.push(format!("lane {lane} has stopped")),
         }
     }
-    if let Some(views) = &admin.views
-        && let Err(troubles) = views.projectors.ready().await
+    if let Some(projectors) = &parts.projectors
+        && let Err(troubles) = projectors.ready().await
     {
         missing.extend(troubles);
     }

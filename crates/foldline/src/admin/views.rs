@@ -20,21 +20,26 @@ use futures::stream;
 use serde_json::{Value, json};
 
 use super::Admin;
-use crate::node::Views;
+use crate::log::Log;
 
 /// When to try again what the stores could not do.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
 impl Admin {
     fn views(&self) -> Result<&Projectors, Problem> {
-        self.read_models().map(|views| &*views.projectors)
-    }
-
-    fn read_models(&self) -> Result<&Views, Problem> {
-        self.views.as_ref().ok_or_else(|| {
+        self.parts.projectors.as_deref().ok_or_else(|| {
             Problem::new(
                 problem::UNAVAILABLE,
-                "this node's role has no read models; ask a `dev` node",
+                "this node's role keeps no read models up; ask a `dev` or `projector` node",
+            )
+        })
+    }
+
+    pub(super) fn log(&self) -> Result<&Log, Problem> {
+        self.parts.log.as_ref().ok_or_else(|| {
+            Problem::new(
+                problem::UNAVAILABLE,
+                "this node's role cannot reach the log; ask a `dev`, `command` or `projector` node",
             )
         })
     }
@@ -49,10 +54,7 @@ pub(crate) async fn replay(
     State(admin): State<Arc<Admin>>,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
-    let Views {
-        projectors,
-        queries,
-    } = admin.read_models()?;
+    let projectors = admin.views()?;
     let models = admin.definitions.load().map_err(|errors| {
         let lines: Vec<_> = errors.0.iter().map(ToString::to_string).collect();
         let detail = format!("the read models' files have {} errors", lines.len());
@@ -64,9 +66,11 @@ pub(crate) async fn replay(
             .await
             .map_err(|error| replaced(&error))?;
         // Its queries may have changed and nothing else: then they are answered from now on.
-        queries
-            .replace_model(model)
-            .map_err(|error| Problem::new(problem::UNKNOWN_VIEW, error))?;
+        if let Some(queries) = &admin.parts.queries {
+            queries
+                .replace_model(model)
+                .map_err(|error| Problem::new(problem::UNKNOWN_VIEW, error))?;
+        }
     }
     let progress = projectors
         .replay(&name)

@@ -1,4 +1,4 @@
-//! `dev` and `command`: nodes.
+//! `dev`, `command`, `projector` and `query`: nodes.
 
 use std::process::ExitCode;
 
@@ -6,8 +6,7 @@ use anyhow::Context as _;
 use tokio::{net::TcpListener, signal};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use crate::node::Role;
-use crate::{Application, configuration::Configuration, node::Node, telemetry};
+use crate::{Application, Role, configuration::Configuration, node::Node, telemetry};
 
 pub(super) async fn run(
     application: Application,

@@ -107,12 +107,10 @@ impl Description {
         let ends = Ends::new(topology.as_ref(), ends, &mut troubles);
         let topics = topics.into_iter().map(|(topic, trouble)| {
             let mut described = Described::new(application, topic);
-            let context = described.context.as_ref();
-            described.found = Some(Found {
-                trouble: trouble.map(|trouble| trouble.to_string()),
-                events: context.and_then(|context| ends.events(context)),
-                ends: context.map_or_else(Vec::new, |context| ends.positions(context)),
-            });
+            let found = ends.found(described.context.as_ref(), trouble);
+            // Without a log there is nothing to be found of it, unless it stands in the way.
+            let is_found = topology.is_some() || found.trouble.is_some();
+            described.found = is_found.then_some(found);
             described
         });
         self.set(topics.collect());
@@ -212,6 +210,14 @@ impl<'a> Ends<'a> {
             topology,
             are_whole: heads.len() == lanes && lanes > 0,
             heads,
+        }
+    }
+
+    fn found(&self, context: Option<&Context>, trouble: Option<OpenError>) -> Found {
+        Found {
+            trouble: trouble.map(|trouble| trouble.to_string()),
+            events: context.and_then(|context| self.events(context)),
+            ends: context.map_or_else(Vec::new, |context| self.positions(context)),
         }
     }
 
