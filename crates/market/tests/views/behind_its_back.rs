@@ -26,12 +26,26 @@ pub(crate) async fn let_switch(place: &Place) {
     run(place, "registry.sqlite", "DROP TRIGGER kept").await;
 }
 
-async fn run(place: &Place, file: &str, statement: &str) -> u64 {
+/// Lists the indexes that the table of a generation has beside its key.
+pub(crate) async fn indexes(place: &Place, model: &str, generation: u32) -> Vec<String> {
+    let mut connection = open(place, &format!("{model}-g{generation}.sqlite")).await;
+    let names = "SELECT name FROM sqlite_schema
+        WHERE type = 'index' AND tbl_name = 'rows' AND sql IS NOT NULL ORDER BY name";
+    let names = sqlx::query_scalar(names).fetch_all(&mut connection).await;
+    connection.close().await.expect("the file can be closed");
+    names.expect("every file has a schema")
+}
+
+async fn open(place: &Place, file: &str) -> SqliteConnection {
     let options = SqliteConnectOptions::new()
         .filename(place.data().join("tables").join(file))
         .busy_timeout(WAITS_FOR_THE_NODE);
     let opened = SqliteConnection::connect_with(&options).await;
-    let mut connection = opened.unwrap_or_else(|error| panic!("{file}: {error}"));
+    opened.unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+async fn run(place: &Place, file: &str, statement: &str) -> u64 {
+    let mut connection = open(place, file).await;
     let statement = sqlx::AssertSqlSafe(statement.to_owned());
     let done = sqlx::raw_sql(statement).execute(&mut connection).await;
     let done = done.unwrap_or_else(|error| panic!("{file}: {error}"));

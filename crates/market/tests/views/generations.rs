@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::{
-    behind_its_back::{keep_from_switching, let_switch},
+    behind_its_back::{indexes, keep_from_switching, let_switch},
     node::{Node, SOON, until},
     place::Place,
     shop::{order, person, thing},
@@ -172,7 +172,7 @@ async fn queries_that_change_are_served_without_a_restart() {
     assert_eq!(problem["known"], json!(["search", "offered_by"]));
 
     let counted = async |model, query, outcome| {
-        let labels = format!("{{model=\"{model}\",query=\"{query}\",outcome=\"{outcome}\"}}");
+        let labels = format!("{{view=\"{model}\",query=\"{query}\",outcome=\"{outcome}\"}}");
         let counter = format!("foldline_queries_total{labels}");
         node.metric(&counter).await.unwrap_or(0.0)
     };
@@ -244,10 +244,17 @@ async fn a_replay_says_what_it_did_and_leaves_one_generation_to_go_back_to() {
     let node = Node::start(Place::empty()).await;
     let at = with_orders(&node, 1).await;
     for generation in 2..=3 {
-        let done = node
-            .tool(&["replay", "orders_by_user", "--json"])
-            .well()
-            .json();
+        let said = node.tool(&["replay", "orders_by_user", "--json"]).well();
+        let first: Value = serde_json::from_str(said.printed.lines().next().unwrap_or_default())
+            .expect("the first line says what is ahead");
+        assert_eq!(first["phase"], "estimating");
+        let estimate = &first["estimate"];
+        assert_eq!(
+            (&estimate["events"], &estimate["rows"], &estimate["serving"]),
+            (&json!(ORDERS), &json!(ORDERS), &json!(generation - 1))
+        );
+        assert!(estimate["bytes"].as_u64() > Some(0), "{estimate}");
+        let done = said.json();
         assert_eq!(
             (&done["phase"], &done["generation"]),
             (&json!("switched"), &json!(generation))
@@ -256,6 +263,44 @@ async fn a_replay_says_what_it_did_and_leaves_one_generation_to_go_back_to() {
     }
     until_generations(&node, "orders_by_user", &[(2, "previous"), (3, "serving")]).await;
     assert_eq!(node.rows(&mine(), &at).await.len() as u128, ORDERS);
+    let said = node.tool(&["replay", "orders_by_user"]).well().printed;
+    let ahead = format!(
+        "orders_by_user: {ORDERS} events to read; generation 3 serves, with {ORDERS} rows in "
+    );
+    assert!(said.starts_with(&ahead), "{said}");
+}
+
+#[tokio::test]
+async fn a_query_that_is_added_gets_its_index_and_no_new_generation() {
+    let node = Node::start(Place::with_own_definitions()).await;
+    let at = with_orders(&node, 1).await;
+    let top = format!("seller_sales/of?seller_id={}", person(9));
+    node.rows(&top, &at).await;
+    let place = node.stop().await;
+    let before = indexes(&place, "seller_sales", 1).await;
+    let busiest = r#"name = "busiest"
+order = "units desc"
+access = "public"
+
+[[query]]
+name   = "of""#;
+    place.redefine("seller_sales", "name   = \"of\"", busiest);
+    let node = Node::start(place).await;
+    until("the index is made", SOON, async || {
+        let made = indexes(node.place(), "seller_sales", 1).await;
+        let new: Vec<_> = made.iter().filter(|name| !before.contains(name)).collect();
+        match new.as_slice() {
+            [name] if name.starts_with("by units DESC") => Ok(()),
+            _ => Err(format!("{made:?}")),
+        }
+    })
+    .await;
+    let rows = node.rows("seller_sales/busiest", &at).await;
+    assert_eq!(rows[0]["units"], json!(2 * ORDERS));
+    assert_eq!(
+        generations(&node, "seller_sales"),
+        [(1, "serving".to_owned())]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,10 @@
 //! A table that was changed by hand is found out, and is right again after a replay.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -118,6 +123,65 @@ async fn a_shared_total_changed_by_hand_is_found_among_all_models() {
     }
     node.replay("seller_sales");
     node.tool(&["verify", "--all"]).well();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_verified_while_commands_come_in() {
+    let node = Arc::new(with_orders().await);
+    let stop = Arc::new(AtomicBool::new(false));
+    let (buying, stopped) = (Arc::clone(&node), Arc::clone(&stop));
+    let buyer = tokio::spawn(async move {
+        let mut orders = 1;
+        while !stopped.load(Ordering::Relaxed) {
+            orders += 1;
+            let user = person(BUYERS + 1);
+            let body = order(thing(user, orders), person(91), 1, 5, 1);
+            buying.command(user, "orders/place", body).await;
+        }
+        orders
+    });
+    let verify = async |arguments: &'static [&'static str]| {
+        let node = Arc::clone(&node);
+        let ran = tokio::task::spawn_blocking(move || node.tool(arguments));
+        ran.await.expect("a tool ends")
+    };
+    let reports = |ended: &crate::node::Ended| -> Vec<Value> {
+        let lines = ended.printed.lines().map(serde_json::from_str);
+        lines.map(|report| report.expect("a report")).collect()
+    };
+    let events = |reports: &[Value]| -> u64 {
+        let events = reports.iter().map(|report| report["events"].as_u64());
+        events.sum::<Option<u64>>().expect("counts")
+    };
+    let before = events(&reports(
+        &verify(&["verify", "--all", "--json"]).await.well(),
+    ));
+    let after = events(&reports(
+        &verify(&["verify", "--all", "--json"]).await.well(),
+    ));
+    assert!(after > before, "commands come in all the while");
+
+    let changed = thing(person(1), 1);
+    let statement = format!(
+        "UPDATE rows SET total_cents = total_cents + 1 WHERE order_id = X'{}'",
+        changed.simple()
+    );
+    assert_eq!(change(node.place(), "order", 1, &statement).await, 1);
+    let statement = "UPDATE rows SET freight_cents = freight_cents + 1 WHERE seller_id = X";
+    let other = person(90).simple().to_string();
+    let statement = format!("{statement}'{other}'");
+    assert_eq!(change(node.place(), "seller_sales", 1, &statement).await, 1);
+    let found = verify(&["verify", "--all", "--json"]).await;
+    assert_eq!(found.code, Some(1), "{found:#?}");
+    for report in reports(&found) {
+        let wrong = report["model"] == "order" || report["model"] == "seller_sales";
+        assert_eq!(report["differences_found"], u64::from(wrong), "{report:#}");
+        assert_eq!(report["problems_found"], 0, "{report:#}");
+    }
+    verify(&["replay", "order"]).await.well();
+    verify(&["verify", "order"]).await.well();
+    stop.store(true, Ordering::Relaxed);
+    assert!(buyer.await.expect("every order was taken") > 1);
 }
 
 #[tokio::test]
