@@ -1,7 +1,7 @@
 //! Callers that send commands, and what they were told.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -139,6 +139,8 @@ pub(crate) struct Load {
     stop: watch::Sender<bool>,
     accepted: Arc<AtomicU64>,
     refused: Arc<AtomicU64>,
+    /// Why callers have stopped by themselves.
+    troubles: Arc<Mutex<Vec<String>>>,
 }
 
 impl Load {
@@ -151,16 +153,23 @@ impl Load {
     pub(crate) fn of_large_orders(node: &Node, lines: usize) -> Self {
         let (stop, stopped) = watch::channel(false);
         let (accepted, refused) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let troubles = Arc::<Mutex<Vec<String>>>::default();
         let mut tasks = JoinSet::new();
         for _ in 0..CALLERS {
             let (client, url) = (node.client.clone(), node.url.clone());
             let (stopped, accepted, refused) = (stopped.clone(), accepted.clone(), refused.clone());
+            let troubles = troubles.clone();
             tasks.spawn(async move {
                 let mut person = Person::new(lines);
                 let mut answers = Vec::new();
                 while !*stopped.borrow() {
-                    let Ok(answer) = person.next().send(&client, &url).await else {
-                        break;
+                    let answer = match person.next().send(&client, &url).await {
+                        Ok(answer) => answer,
+                        Err(error) => {
+                            let mut troubles = troubles.lock().expect("no caller panics");
+                            troubles.push(format!("{error:?}"));
+                            break;
+                        }
                     };
                     let count = if answer.status == 201 {
                         &accepted
@@ -178,7 +187,20 @@ impl Load {
             stop,
             accepted,
             refused,
+            troubles,
         }
+    }
+
+    /// How it goes, for whoever waits in vain.
+    pub(crate) fn state(&self) -> String {
+        let troubles = self.troubles.lock().expect("no caller panics");
+        format!(
+            "{} accepted, {} refused, {} of {CALLERS} callers have stopped: {:?}",
+            self.accepted(),
+            self.refused(),
+            troubles.len(),
+            troubles.last(),
+        )
     }
 
     /// How many commands were accepted so far.

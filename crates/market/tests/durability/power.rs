@@ -198,9 +198,11 @@ async fn until_accepted(node: &Node, load: &Load, count: u64) {
         "enough commands are accepted",
         ACCEPTED_WITHIN,
         async || {
-            let accepted = load.accepted();
-            let seen = || format!("{accepted} of {count}\n{}", node.output());
-            (accepted >= count).then_some(()).ok_or_else(seen)
+            if load.accepted() >= count {
+                return Ok(());
+            }
+            let seen = format!("{count} wanted; {}\n{}", load.state(), node.output());
+            Err(seen)
         },
     )
     .await;
