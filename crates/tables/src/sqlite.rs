@@ -29,6 +29,7 @@ mod writer;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -41,6 +42,10 @@ use crate::{
     Generation, GenerationNumber, GenerationState, SwitchError, TableError, TableReader,
     TableWriter, Tables,
 };
+
+/// How long a switch waits for who reads or writes what is switched to: the commits of what
+/// serves may be held back meanwhile.
+const SWITCH_WAIT_MAX: Duration = Duration::from_millis(250);
 
 /// The tables of one directory.
 #[derive(Debug)]
@@ -120,6 +125,7 @@ impl Tables for Sqlite {
         let sql = |error| subject.error("index", error);
         // A generation never serves without its indexes, whoever forgot to finish its loading.
         let mut connection = files::options(&self.path(&subject), For::Loading)
+            .busy_timeout(SWITCH_WAIT_MAX)
             .connect()
             .await
             .map_err(sql)?;

@@ -4,7 +4,7 @@ mod plans;
 
 use std::sync::Arc;
 
-use foldline_kernel::LogId;
+use foldline_kernel::{LaneSequence, LogId};
 use sqlx::ConnectOptions;
 use uuid::Uuid;
 
@@ -13,7 +13,7 @@ use super::{
     files::{self, For},
 };
 use crate::{
-    GenerationNumber, TableError, Tables,
+    Batch, GenerationNumber, TableError, Tables,
     conformance::{Stores, models},
 };
 
@@ -99,6 +99,48 @@ async fn what_a_crash_left_over_is_swept_by_the_next_generation() {
     assert!(of_another.exists());
     store.retire("sales", made.number).await.unwrap();
     assert!(!left_over.exists());
+}
+
+#[tokio::test]
+async fn a_switch_does_not_wait_for_a_long_reader() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(dir.path()).await.unwrap();
+    let model = models::sales("sales");
+    let number = store.create(&model, LOG).await.unwrap().number;
+    let mut writer = store.writer(&model, number).await.unwrap();
+    let commit = |from: u64, to: u64| {
+        let mut at = foldline_kernel::Checkpoint::beginning(LOG, foldline_kernel::Lane(0));
+        at.lane_sequence = LaneSequence(to);
+        Batch {
+            checkpoints: vec![(LaneSequence(from), at)],
+            ..Batch::default()
+        }
+    };
+    writer.commit(&commit(0, 1)).await.unwrap();
+    let reader = store.reader(&model, number).await.unwrap();
+    let snapshot = reader.snapshot().await.unwrap();
+    writer.commit(&commit(1, 2)).await.unwrap();
+    let begun = std::time::Instant::now();
+    store.switch("sales", None, number).await.unwrap();
+    let took = begun.elapsed();
+    assert!(took < super::SWITCH_WAIT_MAX * 8, "{took:?}");
+    drop(snapshot);
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_is_told_with_a_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(dir.path()).await.unwrap();
+    let model = models::sales("sales");
+    let number = store.create(&model, LOG).await.unwrap().number;
+    files::remove(&files::generation(dir.path(), "sales", number)).unwrap();
+    match store.writer(&model, number).await.err().unwrap() {
+        TableError::Corrupt { trouble, .. } => assert!(trouble.contains("replay"), "{trouble}"),
+        other => panic!("{other:?}"),
+    }
+    store.retire("sales", number).await.unwrap();
+    let gone = store.writer(&model, number).await.err().unwrap();
+    assert!(matches!(gone, TableError::NoGeneration { .. }), "{gone:?}");
 }
 
 #[tokio::test]
