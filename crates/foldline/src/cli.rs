@@ -6,13 +6,11 @@ macro_rules! say {
 }
 
 mod asyncapi;
-mod asyncapi;
 pub(crate) mod client;
 mod dev;
 mod export;
 mod replay;
 mod schemas;
-mod topics;
 mod token;
 mod topics;
 mod verify;
@@ -172,7 +170,6 @@ pub async fn run(application: Application, command: Command) -> anyhow::Result<E
         Command::Export(args) => export::run(args).await,
         Command::Config(args) => print_configuration(&args),
         Command::Schema(args) => schemas::run(&application, &args),
-        Command::Topics(args) => topics::run(&application, args).await,
         Command::Topics(args) => topics::run(&application, args).await,
         Command::Token(args) => token::run(&args),
     }
