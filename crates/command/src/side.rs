@@ -367,6 +367,16 @@ impl CommandSide {
         self.log.topology().all_lanes().map(health).collect()
     }
 
+    /// Sets the gauges of what waits, for whoever is about to read them: commands come and go too
+    /// often to set them each time.
+    pub fn measure(&self) {
+        for lane in self.log.topology().all_lanes() {
+            let queued = |owned: &LaneHandle| owned.queue.max_capacity() - owned.queue.capacity();
+            let queued = self.read(lane).as_ref().map_or(0, queued);
+            self.meters.queued(lane, queued);
+        }
+    }
+
     /// Waits until every lane of this node serves, or is closed for good.
     pub async fn ready(&self) {
         for lane in self.log.topology().all_lanes() {

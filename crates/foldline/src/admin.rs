@@ -61,6 +61,9 @@ pub(crate) fn staff_routes(admin: Arc<Admin>) -> Router {
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> String {
+    if let Some(command) = &admin.parts.command {
+        command.measure();
+    }
     admin.metrics.render()
 }
 

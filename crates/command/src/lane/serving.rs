@@ -131,7 +131,6 @@ impl LaneTask {
                     // Zero: the queue is closed and everything in it has been taken.
                     open = count > 0;
                     serving.waiting.extend(taken.drain(..));
-                    parts.meters.queued(parts.lane, self.queue.len());
                 }
                 written = serving.rounds.written(), if serving.rounds.is_writing() => {
                     serving.rounds.wrote(written, &mut serving.users);

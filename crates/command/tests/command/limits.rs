@@ -7,6 +7,7 @@ use futures::{
     FutureExt,
     future::{join, join_all},
 };
+use metrics_exporter_prometheus::PrometheusBuilder;
 
 use super::{contexts::LIMIT, world::*};
 
@@ -41,6 +42,35 @@ async fn a_full_queue_answers_at_once_and_loses_nothing_that_it_took() {
         accepted(answer);
     }
     assert_eq!(world.events().await.len(), taken);
+}
+
+#[tokio::test]
+async fn what_waits_is_measured_while_it_waits() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let measured = |world: &World, commands: usize| {
+        world.side.measure();
+        let line = format!("foldline_queue_commands{{lane=\"0\"}} {commands}\n");
+        let rendered = metrics.render();
+        assert!(rendered.contains(&line), "{rendered}");
+    };
+    let settings = Settings {
+        batch_events_max: 1,
+        ..Settings::default()
+    };
+    let world = World::with(settings).await;
+    measured(&world, 0);
+    let _gate = world.hold();
+    let mut submitted: Vec<_> = (0..5)
+        .map(|n| Box::pin(world.side.submit(add_of(user(n), 1, "a"))))
+        .collect();
+    for one in &mut submitted {
+        assert!(one.now_or_never().is_none());
+    }
+    measured(&world, 5);
+    drop(submitted);
+    quiet().await;
 }
 
 #[tokio::test]
