@@ -4,9 +4,11 @@ use std::{path::Path, sync::Arc};
 
 use foldline_event_log::{
     Announcement, EventLog,
-    embedded::{Embedded, Settings},
+    embedded::{self, Embedded},
 };
 use foldline_kernel::{Context, Epoch, LaneSequence, Sequence};
+use foldline_projector::Settings;
+use foldline_read_model::Value;
 use foldline_schema::Stamp;
 
 use crate::{
@@ -18,7 +20,7 @@ use crate::{
 
 fn open(dir: &Path, contexts: Vec<Context>) -> Arc<Embedded> {
     let name = "world".parse().unwrap();
-    let settings = Settings {
+    let settings = embedded::Settings {
         name,
         lanes: 4,
         contexts,
@@ -63,5 +65,49 @@ async fn a_restart_on_the_embedded_log_goes_on_also_with_another_context() {
         }
         node.stop().await;
         contexts.push(format!("later-{round}").parse().unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lanes_of_which_nothing_was_read_bring_what_comes_later() {
+    let (dir, store) = (tempfile::tempdir().unwrap(), Store::sqlite().await);
+    let shops = model(SHOPS);
+    let settings = Settings {
+        idle_look_every: std::time::Duration::from_millis(2),
+        idle_events_min: 4,
+        ..small()
+    };
+    for round in 0..3_i64 {
+        let log = open(dir.path(), vec![wallets(), sales()]);
+        let start = || {
+            Node::start(
+                log.clone(),
+                &store,
+                std::slice::from_ref(&shops),
+                settings.clone(),
+            )
+        };
+        let node = start();
+        for number in 0..12 {
+            append(&log, &[paid(user(number), round)]).await;
+        }
+        node.caught_up(&shops).await;
+        node.stop().await;
+        // Everything up to here is foreign; what follows it is not.
+        let node = start();
+        node.caught_up(&shops).await;
+        for number in 0..12 {
+            append(
+                &log,
+                &[rung(user(number), &[("a", 1)]), paid(user(number), 1)],
+            )
+            .await;
+        }
+        node.caught_up(&shops).await;
+        let rows = store.rows(&shops).await;
+        let row = rows.values().next().unwrap();
+        assert_eq!(row[0], Value::Bigint(12 * (round + 1)), "{rows:?}");
+        assert!(node.verify(&shops).await.clean);
+        node.stop().await;
     }
 }
