@@ -94,3 +94,16 @@ async fn a_client_that_does_not_end_its_head_is_let_go_and_frees_its_place() {
     assert_eq!(rest(silent).await, b"");
     stop.cancel();
 }
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_and_frees_its_place() {
+    let (address, stop) = start(Bounds {
+        header_timeout: SHORT,
+        ..Bounds::default()
+    })
+    .await;
+    let idle = send(address, "GET /small HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert_next_is_answered(address).await;
+    assert!(rest(idle).await.ends_with(b"small"));
+    stop.cancel();
+}

@@ -16,6 +16,10 @@ const NOT_PROVOKED: &[(Code, &str)] = &[
         "takes a lane that is closed; a test of foldline-command",
     ),
     (
+        problem::NOT_THE_OWNER,
+        "takes several nodes; a test of foldline-command",
+    ),
+    (
         problem::NOT_READY,
         "lasts as long as the first build of a read model",
     ),
