@@ -97,7 +97,7 @@ pub enum CommitError {
         /// The column.
         overflow: foldline_read_model::Overflow,
     },
-    /// Whether the batch was committed is unknown; [`TableWriter::absorbed`] tells.
+    /// Whether the batch was committed is unknown; [`absorbed`](crate::TableWriter::absorbed) tells.
     #[error("the outcome of a commit to `{model}` is unknown")]
     Unknown {
         /// The read model.
