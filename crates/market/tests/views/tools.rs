@@ -91,8 +91,11 @@ fn config_is_printed_without_a_node() {
     let printed = tool(&["config"]).well().printed;
     for line in [
         "listen = \"127.0.0.1:7373\"",
+        "[auth]",
+        "open = false",
+        "[http]",
+        "connections_max = 4096",
         "[log]",
-        "lanes = 8",
         "[query]",
     ] {
         assert!(
