@@ -55,11 +55,11 @@ impl Courier for Town {
         deadline: Instant,
     ) -> Result<Passed, Undelivered> {
         let place: usize = to.address.parse().expect("addresses are places");
-        let mishap = self.mishaps.lock().unwrap().pop();
+        let mishap = self.mishaps.lock().expect("no test panics with it").pop();
         if matches!(mishap, Some(Mishap::Lost)) {
             return Err(Undelivered::NotTaken("the road is closed".into()));
         }
-        let node = self.nodes.read().unwrap()[place].upgrade();
+        let node = self.nodes.read().expect("no test panics with it")[place].upgrade();
         let node = node.ok_or(Undelivered::NotTaken("nobody is there".into()))?;
         let request = Request {
             passed_on: true,
@@ -96,14 +96,17 @@ fn passed(status: u16) -> Passed {
 
 impl Town {
     fn node(self: &Arc<Self>, ground: &Ground, settings: Settings) -> Arc<CommandSide> {
-        let place = self.nodes.read().unwrap().len();
+        let place = self.nodes.read().expect("no test panics with it").len();
         let neighbours = Neighbours {
             owners: self.clone(),
             courier: self.clone(),
             address: place.to_string(),
         };
         let node = Arc::new(ground.start_among(neighbours, settings));
-        self.nodes.write().unwrap().push(Arc::downgrade(&node));
+        self.nodes
+            .write()
+            .expect("no test panics with it")
+            .push(Arc::downgrade(&node));
         node
     }
 
@@ -117,7 +120,10 @@ impl Town {
     }
 
     fn befalls(&self, mishap: Mishap) {
-        self.mishaps.lock().unwrap().push(mishap);
+        self.mishaps
+            .lock()
+            .expect("no test panics with it")
+            .push(mishap);
     }
 }
 

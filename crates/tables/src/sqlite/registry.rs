@@ -1,6 +1,9 @@
 //! Which generations there are, and which of them serves.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use foldline_kernel::LogId;
 use foldline_read_model::{Model, Revision};
@@ -16,13 +19,18 @@ use super::{
 };
 use crate::{Generation, GenerationNumber, GenerationState, SwitchError, TableError};
 
+/// How many connections read and how many write at once: whoever looks which generation serves
+/// does not wait for somebody who changes it.
 const CONNECTIONS_MAX: u32 = 2;
+/// How long one waits for a connection before it is told `unavailable`.
+const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// The registry file of one directory.
 #[derive(Debug)]
 pub(crate) struct Registry {
     dir: PathBuf,
-    pool: SqlitePool,
+    readers: SqlitePool,
+    writers: SqlitePool,
 }
 
 impl Registry {
@@ -41,20 +49,24 @@ impl Registry {
                 trouble: schema::format_trouble(format),
             });
         }
-        let pool = SqlitePoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
-            .test_before_acquire(false)
-            .connect_lazy_with(files::options(&path, For::Writing));
+        let pool = |purpose| {
+            SqlitePoolOptions::new()
+                .max_connections(CONNECTIONS_MAX)
+                .acquire_timeout(WAIT_MAX)
+                .test_before_acquire(false)
+                .connect_lazy_with(files::options(&path, purpose))
+        };
         Ok(Self {
             dir: dir.to_owned(),
-            pool,
+            readers: pool(For::Reading),
+            writers: pool(For::Writing),
         })
     }
 
     /// Lists the generations of a model, oldest first.
     pub(crate) async fn generations(&self, model: &str) -> Result<Vec<Generation>, TableError> {
         let sql = |error| table_error(format!("read the generations of {model}"), error);
-        let mut connection = self.pool.acquire().await.map_err(sql)?;
+        let mut connection = self.readers.acquire().await.map_err(sql)?;
         list(&mut connection, model).await.map_err(sql)
     }
 
@@ -74,7 +86,7 @@ impl Registry {
     ) -> Result<Generation, TableError> {
         let doing = || format!("create a generation of {}", model.name);
         let sql = |error| table_error(doing(), error);
-        let mut connection = self.pool.acquire().await.map_err(sql)?;
+        let mut connection = self.writers.acquire().await.map_err(sql)?;
         let mut transaction = connection
             .begin_with("BEGIN IMMEDIATE")
             .await
@@ -96,7 +108,7 @@ impl Registry {
         from: Option<GenerationNumber>,
     ) -> Result<(), SwitchError> {
         let sql = |error| SwitchError::from(subject.error("switch to", error));
-        let mut connection = self.pool.acquire().await.map_err(sql)?;
+        let mut connection = self.writers.acquire().await.map_err(sql)?;
         let mut transaction = connection
             .begin_with("BEGIN IMMEDIATE")
             .await
@@ -139,7 +151,7 @@ impl Registry {
     /// any more, then its file.
     pub(crate) async fn retire(&self, subject: &Subject) -> Result<(), TableError> {
         let sql = |error| subject.error("retire", error);
-        let mut connection = self.pool.acquire().await.map_err(sql)?;
+        let mut connection = self.writers.acquire().await.map_err(sql)?;
         let mut transaction = connection
             .begin_with("BEGIN IMMEDIATE")
             .await
