@@ -16,7 +16,7 @@ use tokio::{runtime, sync::Semaphore};
 
 use super::{quarantine::foreign, world::*};
 
-const SEEDS: std::ops::Range<u64> = 0..24;
+const SEEDS: std::ops::Range<u64> = 0..12;
 const LIVES: usize = 5;
 /// Three slices and a bit.
 const USERS: u128 = 50;
