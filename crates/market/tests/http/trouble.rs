@@ -105,7 +105,10 @@ async fn write_unreadable(data: &Path) {
         "accounts".parse().expect("a name"),
     );
     let lane = log.topology().lane_of(user);
-    let mut writer = log.open_writer(lane, Announcement::default()).await.expect("the lane opens");
+    let mut writer = log
+        .open_writer(lane, Announcement::default())
+        .await
+        .expect("the lane opens");
     let event = NewEvent {
         id: EventId(uuid::Uuid::now_v7()),
         type_name: "account.registered.v1".into(),
