@@ -84,7 +84,7 @@ pub struct CommandSide {
 
 /// A lane that this node owns.
 struct LaneHandle {
-    queue: mpsc::Sender<Submission>,
+    queue: mpsc::Sender<Box<Submission>>,
     health: watch::Receiver<LaneHealth>,
     /// Ends this lane alone.
     stop: CancellationToken,
@@ -286,7 +286,13 @@ impl CommandSide {
         request: Request,
         context: Option<usize>,
         begun: Instant,
-    ) -> Result<(Submission, oneshot::Receiver<Result<Answer, CommandError>>), CommandError> {
+    ) -> Result<
+        (
+            Box<Submission>,
+            oneshot::Receiver<Result<Answer, CommandError>>,
+        ),
+        CommandError,
+    > {
         let Some(context) = context else {
             let known = self
                 .contexts
@@ -312,7 +318,7 @@ impl CommandSide {
         let (sender, answer) = oneshot::channel();
         let deadline = self.deadline(&request, begun);
         let hash = command_hash(&request.context, &request.command, &request.body);
-        let submission = Submission {
+        let submission = Box::new(Submission {
             request,
             context,
             command: Some(command),
@@ -322,11 +328,11 @@ impl CommandSide {
             maybe_appended: false,
             deadline,
             answer: sender,
-        };
+        });
         Ok((submission, answer))
     }
 
-    fn enqueue(&self, lane: Lane, submission: Submission) -> Result<(), CommandError> {
+    fn enqueue(&self, lane: Lane, submission: Box<Submission>) -> Result<(), CommandError> {
         let owned = self.read(lane);
         let Some(owned) = owned.as_ref() else {
             return Err(CommandError::Elsewhere {

@@ -44,10 +44,11 @@ pub(crate) struct Entry {
 pub(crate) async fn command(
     State(entry): State<Arc<Entry>>,
     Path((user, context, command)): Path<(String, String, String)>,
-    headers: HeaderMap,
-    body: Body,
+    http: axum::extract::Request,
 ) -> Result<Response, Problem> {
     let side = &*entry.side;
+    // Taken apart here: as an argument of its own, each header would be a copy.
+    let (axum::http::request::Parts { headers, .. }, body) = http.into_parts();
     let user = user_id(&user)?;
     // First: what is said by somebody who may not say it is not even read.
     let caller = entry.gate.commander(&headers, user)?;

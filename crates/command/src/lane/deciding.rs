@@ -19,7 +19,7 @@ use crate::{
 
 impl Serving<'_> {
     /// Decides a command and puts its answer into the batch, whose append it waits for.
-    pub(super) fn decide(&mut self, mut submission: Submission) {
+    pub(super) fn decide(&mut self, mut submission: Box<Submission>) {
         if submission.is_abandoned() {
             return;
         }

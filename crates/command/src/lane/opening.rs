@@ -77,7 +77,7 @@ impl LaneTask {
         &mut self,
         remembered_max: usize,
         pauses: &mut Pauses,
-        unsettled: &mut Vec<Submission>,
+        unsettled: &mut Vec<Box<Submission>>,
     ) -> Result<Opened, String> {
         loop {
             let opened = tokio::select! {
@@ -104,7 +104,7 @@ impl LaneTask {
         &mut self,
         reason: String,
         pauses: &mut Pauses,
-        unsettled: &mut Vec<Submission>,
+        unsettled: &mut Vec<Box<Submission>>,
     ) -> Result<(), String> {
         self.health
             .send_replace(LaneHealth::Opening(reason.clone()));
@@ -125,7 +125,7 @@ impl LaneTask {
         }
     }
 
-    pub(super) fn refuse(&self, command: Submission, reason: &str) {
+    pub(super) fn refuse(&self, command: Box<Submission>, reason: &str) {
         let unavailable = CommandError::Unavailable {
             lane: self.lane,
             reason: reason.to_owned(),
