@@ -35,8 +35,8 @@ impl Log {
                     format!("cannot open the log on Kafka at {}", kafka.brokers)
                 })?;
                 Self {
-                    events: log,
-                    snapshots: None,
+                    events: log.clone(),
+                    snapshots: Some(log),
                     embedded: None,
                 }
             }
