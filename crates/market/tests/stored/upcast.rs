@@ -45,7 +45,7 @@ fn the_stored_v1_keeps_to_its_schema() {
     let stored = catalog.get("product.listed.v1").expect("a stored type");
     assert!(!stored.is_current());
     let validator = jsonschema::validator_for(&stored.schema).expect("a schema");
-    assert!(validator.is_valid(event.json().expect("JSON")));
+    assert!(validator.is_valid(&event.json().expect("JSON")));
 }
 
 #[test]
