@@ -15,6 +15,16 @@ test *args:
 services *args:
     cargo xtask services {{args}}
 
+# What is in the topics on Kafka, and how to read them.
+topics *args:
+    cargo run --release -- topics {{args}}
+
+# Revenue per day, counted from the topic of orders by examples/analytics (Python).
+analytics *args:
+    test -x target/analytics/bin/python || python3 -m venv target/analytics
+    target/analytics/bin/python -m pip install --quiet --requirement examples/analytics/requirements.txt
+    target/analytics/bin/python examples/analytics/revenue.py {{args}}
+
 # Commands per second beside their floor.
 bench-commands *args:
     cargo xtask bench commands {{args}}

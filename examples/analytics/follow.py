@@ -1,6 +1,7 @@
 """Reads a topic of events: what is committed, partition by partition, nothing left out."""
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -42,6 +43,9 @@ class Follower:
                 # An offset that is not there is told, and never replaced by another one.
                 "auto.offset.reset": "error",
                 "enable.partition.eof": True,
+                # librdkafka tries again by itself, for as long as it takes, and says so here.
+                "log_level": 0,
+                "error_cb": lambda error: print(f"waiting: {error.str()}", file=sys.stderr),
             }
         )
 
@@ -49,7 +53,7 @@ class Follower:
         """The topic's partitions."""
         found = self.consumer.list_topics(self.topic, timeout=10).topics[self.topic]
         if found.error is not None:
-            raise KafkaException(found.error)
+            raise Broken(f"{self.topic}: {found.error.str()}")
         return sorted(found.partitions)
 
     def batches(self, places: dict[int, Place], size: int) -> Iterator[tuple[list[dict], dict[int, Place], bool]]:

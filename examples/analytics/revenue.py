@@ -71,8 +71,11 @@ def main() -> int:
         run(parser.parse_args())
     except KeyboardInterrupt:
         pass
-    except (Broken, Elsewhere, KafkaException) as error:
+    except (Broken, Elsewhere) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KafkaException as error:
+        print(f"error: Kafka: {error.args[0].str()}", file=sys.stderr)
         return 1
     return 0
 

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import time
 
 from cloudevents.core.bindings.kafka import KafkaMessage, from_structured_event
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
@@ -110,11 +111,16 @@ def abort(arguments):
 
 
 def configure(arguments):
-    """Sets one entry of a topic's configuration."""
+    """Sets one entry of a topic's configuration, and waits until the broker says so too."""
     admin = AdminClient({"bootstrap.servers": arguments.kafka})
     entry = ConfigEntry(arguments.name, arguments.value, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, arguments.topic, incremental_configs=[entry])
     admin.incremental_alter_configs([resource])[resource].result(BOUND)
+    deadline = time.monotonic() + BOUND
+    asked = ConfigResource(ConfigResource.Type.TOPIC, arguments.topic)
+    while admin.describe_configs([asked])[asked].result(BOUND)[arguments.name].value != arguments.value:
+        if time.monotonic() > deadline:
+            sys.exit(f"{arguments.name} has not become {arguments.value} within {BOUND} s")
 
 
 def names(arguments):
