@@ -209,7 +209,8 @@ impl Configuration {
             }
             None => figment = figment.merge(Toml::file(FILE_DEFAULT)),
         }
-        // `FOLDLINE_URL` and the like belong to the tools that talk to a node.
+        // `FOLDLINE_URL` and the like belong to the tools that talk to a node, and
+        // `FOLDLINE_TEST_KAFKA` and the like to tests.
         let tools = [
             "FOLDLINE_URL",
             "FOLDLINE_CONFIG",
@@ -220,9 +221,9 @@ impl Configuration {
         ];
         let environment = Env::prefixed("FOLDLINE_")
             .filter(move |key| {
-                !tools
-                    .iter()
-                    .any(|tool| tool["FOLDLINE_".len()..].eq_ignore_ascii_case(key.as_str()))
+                let is_key =
+                    |tool: &&str| tool["FOLDLINE_".len()..].eq_ignore_ascii_case(key.as_str());
+                !key.starts_with("TEST_") && !tools.iter().any(is_key)
             })
             .split("__");
         figment
