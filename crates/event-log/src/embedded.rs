@@ -25,6 +25,7 @@ mod reader;
 mod record;
 mod shared;
 mod snapshots;
+mod spread;
 mod start;
 mod store;
 mod tail;

@@ -36,6 +36,7 @@ pub mod kafka;
 mod places;
 mod port;
 mod snapshots;
+mod spread;
 
 pub use embedded::Embedded;
 pub use port::{
@@ -43,3 +44,4 @@ pub use port::{
     LaneWriter, OpenWriterError, Place, Source,
 };
 pub use snapshots::{Snapshot, SnapshotError, SnapshotStore};
+pub use spread::{Change, LaneOwner, LaneSpread, Member, Membership, Owners, Revoked, SpreadError};

@@ -18,7 +18,7 @@ use rdkafka::{
     producer::{NoCustomPartitioner, ProducerContext, ThreadedProducer},
 };
 
-use super::Settings;
+use super::{Settings, spread::Rebalancing};
 
 /// A consumer of this adapter.
 pub(crate) type Consumer = BaseConsumer<Logging>;
@@ -27,6 +27,8 @@ pub(crate) type Producer = ThreadedProducer<Deliveries>;
 
 /// How much a producer holds at most; librdkafka's own bound is a gibibyte, for each.
 const PRODUCER_KIBIBYTES_MAX: u32 = 32 << 10;
+/// How often a member of a group says that it is there, and hears that the group changes.
+const HEARTBEAT: Duration = Duration::from_millis(500);
 /// How much a consumer reads ahead at most, in each partition.
 const READ_AHEAD_KIBIBYTES_MAX: u32 = 2 << 10;
 /// How many records it reads ahead before it pauses.
@@ -129,6 +131,31 @@ impl Clients {
         BaseConsumer::from_config_and_context(&self.config(&defaults, &fixed), Logging)
     }
 
+    /// A member of the group that spreads the lanes.
+    pub(crate) fn member(
+        &self,
+        group: &str,
+        instance: Option<&str>,
+        rebalancing: Rebalancing,
+    ) -> KafkaResult<BaseConsumer<Rebalancing>> {
+        let session = self.settings.session_timeout.as_millis().to_string();
+        let heartbeat = HEARTBEAT.as_millis().to_string();
+        let mut fixed = vec![
+            ("group.id", group),
+            ("group.protocol", "classic"),
+            ("partition.assignment.strategy", "cooperative-sticky"),
+            ("session.timeout.ms", session.as_str()),
+            ("heartbeat.interval.ms", heartbeat.as_str()),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            // Nothing is read, so that it matters little where from.
+            ("auto.offset.reset", "latest"),
+            ("allow.auto.create.topics", "false"),
+        ];
+        fixed.extend(instance.map(|instance| ("group.instance.id", instance)));
+        BaseConsumer::from_config_and_context(&self.config(&[], &fixed), rebalancing)
+    }
+
     /// A producer that is fenced by the next one of the same id.
     pub(crate) fn transactional(&self, id: &str) -> KafkaResult<Producer> {
         let timeout = self.settings.transaction_timeout.as_millis().to_string();
@@ -216,7 +243,7 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
 
 /// Properties are given once, for clients of every kind; those that do not concern one are no
 /// news.
-fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     if facility == "CONFWARN" {
         return;
     }

@@ -113,13 +113,14 @@ impl Pace {
         };
     }
 
-    /// Half a millisecond for each lane that writes too, where there is something to gather; and
-    /// what transactions that were tried again have taught.
+    /// Half a millisecond, and a quarter for each other lane that writes, where there is something
+    /// to gather; and what transactions that were tried again have taught.
     fn hold(&self) -> Duration {
         if self.records < FEW_RECORDS {
             return self.learnt;
         }
-        let for_lanes = Duration::from_micros(500) * self.shared.busy().min(6);
+        let others = self.shared.busy().saturating_sub(1);
+        let for_lanes = Duration::from_micros(500) + Duration::from_micros(250) * others.min(4);
         self.learnt.max(for_lanes).min(HOLD_MAX)
     }
 }

@@ -26,6 +26,8 @@ pub struct Settings {
     pub lanes: u16,
     /// How long a transaction may take; a writer that is gone holds readers up for that long.
     pub transaction_timeout: Duration,
+    /// How long a node may say nothing before its lanes are given to others.
+    pub session_timeout: Duration,
     /// How long one request may take altogether, retries included.
     pub request_timeout: Duration,
 }
@@ -35,6 +37,8 @@ impl Settings {
     pub const LANES: u16 = 64;
     /// How long a transaction may take unless configured.
     pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+    /// How long a node may say nothing unless configured; brokers take no less unless told to.
+    pub const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
     /// How long a request may take unless configured.
     pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -49,6 +53,7 @@ impl Settings {
             replication: None,
             lanes: Self::LANES,
             transaction_timeout: Self::TRANSACTION_TIMEOUT,
+            session_timeout: Self::SESSION_TIMEOUT,
             request_timeout: Self::REQUEST_TIMEOUT,
         }
     }
@@ -98,6 +103,10 @@ fn refusal(property: &str) -> Option<&'static str> {
         "delivery.report.only.error" | "partitioner" => "the adapter relies on its own",
         "isolation.level" => "readers see what is committed and nothing else",
         "auto.offset.reset" => "a place that is not there is told, never replaced by another one",
+        "session.timeout.ms" => "give it as the log's own session timeout",
+        "partition.assignment.strategy" | "heartbeat.interval.ms" => {
+            "lanes are handed over as the adapter arranges it"
+        }
         "group.id"
         | "group.instance.id"
         | "group.protocol"

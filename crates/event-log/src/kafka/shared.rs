@@ -7,7 +7,7 @@ use std::sync::{
 
 use foldline_kernel::{Context, Lane, Topology};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::{
     Settings,
@@ -20,7 +20,7 @@ use super::{
     topology,
     writing::Jobs,
 };
-use crate::{FollowError, Heads, Source};
+use crate::{FollowError, Heads, Owners, Source};
 
 /// How many followers read what they missed at once; the others wait their turn.
 const CATCHING_UP_MAX: usize = 16;
@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) topology: Topology,
     pub(crate) paces: Paces,
     pub(crate) feed: Feed,
+    /// Who has which lane, once somebody has asked.
+    pub(crate) owners: Mutex<Option<watch::Receiver<Owners>>>,
     /// Turns to read for oneself.
     pub(crate) catching_up: Arc<Semaphore>,
     /// The topics of the contexts, in the order of the topology.
@@ -67,6 +69,7 @@ impl Shared {
             names,
             paces: Paces::new(topology.lanes),
             feed: Feed::default(),
+            owners: Mutex::default(),
             catching_up: Arc::new(Semaphore::new(CATCHING_UP_MAX)),
             topology_end: AtomicI64::new(0),
             known,

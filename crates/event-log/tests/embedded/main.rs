@@ -11,6 +11,7 @@ mod faults;
 mod raw;
 mod reading;
 mod snapshots;
+mod spread;
 
 use std::{path::Path, sync::Arc};
 

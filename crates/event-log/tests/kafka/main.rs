@@ -8,6 +8,7 @@ mod ground;
 mod opening;
 mod raw;
 mod snapshots;
+mod spread;
 mod writing;
 
 use foldline_kernel::{Context, Lane};
