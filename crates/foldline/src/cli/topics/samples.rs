@@ -48,7 +48,7 @@ from confluent_kafka import Consumer
 
 consumer = Consumer({{
     "bootstrap.servers": "{brokers}",
-    "group.id": "a-group-of-your-own",
+    "group.id": "reader-of-{topic}",
     "isolation.level": "read_committed",
     "auto.offset.reset": "earliest",
     "enable.auto.commit": False,
