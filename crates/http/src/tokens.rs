@@ -6,7 +6,10 @@ use foldline_kernel::{Caller, Right};
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey, Header, Validation,
     errors::ErrorKind,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet},
+    jwk::{
+        AlgorithmParameters, CommonParameters, EllipticCurve, Jwk, JwkSet, KeyOperations,
+        PublicKeyUse,
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +24,8 @@ pub const SECRET_BYTES_MIN: usize = 32;
 const LEEWAY_SECONDS: u64 = 30;
 /// The most roles of a token that count.
 const ROLES_MAX: usize = 32;
+/// The most bytes of a subject: it is kept in every event whose actor it is.
+const SUBJECT_BYTES_MAX: usize = 256;
 
 /// What a token says: who (`sub`), with which roles, until when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,8 +67,11 @@ pub enum KeyError {
     /// The text is no set of keys.
     #[error("there is no JSON Web Key Set (RFC 7517)")]
     NoKeySet(#[source] serde_json::Error),
+    /// Whoever may read a key set may sign with a secret in it.
+    #[error("the key set has a shared secret (`oct`); it takes public keys only")]
+    SecretInKeySet,
     /// The set has no key for signatures.
-    #[error("the key set has no key of an algorithm that is known here")]
+    #[error("the key set has no key for signatures of an algorithm that is known here")]
     EmptyKeySet,
 }
 
@@ -100,13 +108,20 @@ impl Tokens {
         Ok(Self::of(vec![Key::new(None, key, algorithm)]))
     }
 
-    /// Believes tokens signed with any key of a JSON Web Key Set (RFC 7517).
+    /// Believes tokens signed with the private key to any public one of a JSON Web Key Set
+    /// (RFC 7517).
     ///
     /// # Errors
-    /// [`KeyError::NoKeySet`] or [`KeyError::EmptyKeySet`].
+    /// [`KeyError::NoKeySet`], [`KeyError::SecretInKeySet`] or [`KeyError::EmptyKeySet`].
     pub fn of_key_set(json: &[u8]) -> Result<Self, KeyError> {
         let set: JwkSet = serde_json::from_slice(json).map_err(KeyError::NoKeySet)?;
-        let keys: Vec<_> = set.keys.iter().filter_map(Key::of_jwk).collect();
+        let for_signatures = set.keys.iter().filter(|key| verifies(&key.common));
+        let for_signatures: Vec<_> = for_signatures.collect();
+        let secret = |key: &&Jwk| matches!(key.algorithm, AlgorithmParameters::OctetKey(_));
+        if for_signatures.iter().any(secret) {
+            return Err(KeyError::SecretInKeySet);
+        }
+        let keys: Vec<_> = for_signatures.into_iter().filter_map(Key::of_jwk).collect();
         if keys.is_empty() {
             return Err(KeyError::EmptyKeySet);
         }
@@ -157,7 +172,7 @@ impl Tokens {
                 continue;
             }
             match jsonwebtoken::decode::<Claims>(token, &key.key, &key.validation) {
-                Ok(token) => return Ok(caller(token.claims)),
+                Ok(token) => return caller(token.claims),
                 Err(error) => last = trouble(&error),
             }
         }
@@ -211,7 +226,7 @@ impl Key {
         }
     }
 
-    /// A key of another use, or of an algorithm that is not known here, is left out.
+    /// The key, if it is public and of an algorithm that is known here.
     fn of_jwk(jwk: &Jwk) -> Option<Self> {
         let named = jwk.common.key_algorithm;
         let algorithm = match (named, &jwk.algorithm) {
@@ -231,8 +246,24 @@ impl Key {
     }
 }
 
+/// Tells whether a key may check signatures, as far as it says what it is for (RFC 7517, 4.2 and
+/// 4.3).
+fn verifies(key: &CommonParameters) -> bool {
+    let used = key.public_key_use.as_ref();
+    let operations = key.key_operations.as_ref();
+    used.is_none_or(|used| *used == PublicKeyUse::Signature)
+        && operations.is_none_or(|all| all.contains(&KeyOperations::Verify))
+}
+
 /// A subject that is no user is known by its name.
-fn caller(claims: Claims) -> Caller {
+fn caller(claims: Claims) -> Result<Caller, TokenError> {
+    let subject = &claims.sub;
+    let sized = (1..=SUBJECT_BYTES_MAX).contains(&subject.len());
+    if !sized || subject.chars().any(char::is_control) {
+        return Err(TokenError(format!(
+            "its `sub` is not 1 to {SUBJECT_BYTES_MAX} bytes without control characters"
+        )));
+    }
     let mut caller = Caller::default();
     match claims.sub.parse() {
         Ok(user) => caller.user = Some(user),
@@ -246,7 +277,7 @@ fn caller(claims: Claims) -> Caller {
         };
         caller = caller.with_role(role);
     }
-    caller
+    Ok(caller)
 }
 
 fn trouble(error: &jsonwebtoken::errors::Error) -> TokenError {

@@ -152,6 +152,65 @@ fn a_key_set_has_the_key_that_a_token_names() {
     assert!(matches!(none, Err(KeyError::EmptyKeySet)));
 }
 
+/// The Ed25519 key, which says more of itself.
+fn key_set(more: &str) -> String {
+    signed::KEY_SET.replace(r#""crv""#, &format!(r#"{more},"crv""#))
+}
+
+#[test]
+fn a_key_set_is_searched_for_keys_that_are_for_signatures() {
+    for more in [
+        r#""use":"sig""#,
+        r#""key_ops":["verify"]"#,
+        r#""key_ops":["sign","verify"]"#,
+    ] {
+        let tokens = Tokens::of_key_set(key_set(more).as_bytes()).unwrap();
+        tokens.caller(signed::BY_ED25519).unwrap();
+    }
+    for more in [
+        r#""use":"enc""#,
+        r#""use":"another""#,
+        r#""key_ops":[]"#,
+        r#""key_ops":["sign"]"#,
+        r#""use":"sig","key_ops":["deriveKey"]"#,
+    ] {
+        let none = Tokens::of_key_set(key_set(more).as_bytes());
+        assert!(matches!(none, Err(KeyError::EmptyKeySet)), "{more}");
+    }
+}
+
+#[test]
+fn a_key_set_has_no_shared_secrets() {
+    let with = |secret: &str| signed::KEY_SET.replace("[", &format!("[{secret},"));
+    for secret in [
+        r#"{"kty":"oct","alg":"HS256","k":""}"#,
+        r#"{"kty":"oct","alg":"HS256","k":"c2hvcnQ"}"#,
+        r#"{"kty":"oct","k":"YSBzZWNyZXQgb2Ygd2hpY2ggdGhpcnR5LXR3byBieXRlcyBhcmUgZW5vdWdo"}"#,
+    ] {
+        let refused = Tokens::of_key_set(with(secret).as_bytes());
+        assert!(matches!(refused, Err(KeyError::SecretInKeySet)), "{secret}");
+    }
+    // One that is not for signatures is nobody's to sign with.
+    let sealing = r#"{"kty":"oct","use":"enc","k":"c2hvcnQ"}"#;
+    let tokens = Tokens::of_key_set(with(sealing).as_bytes()).unwrap();
+    assert_eq!(tokens.keys.len(), 1);
+}
+
+#[test]
+fn a_subject_is_fit_to_stand_in_events() {
+    let tokens = Tokens::of_secret(SECRET).unwrap();
+    let of = |subject: &str| hs256(serde_json::json!({ "sub": subject, "exp": later() }));
+    let long = "é".repeat(SUBJECT_BYTES_MAX / 2);
+    for subject in ["a", &long] {
+        let caller = tokens.caller(&of(subject)).unwrap();
+        assert_eq!(caller.name.as_deref(), Some(subject));
+    }
+    let longer = format!("{long}a");
+    for subject in ["", &longer, "a\nb", "\0", "a\u{7f}", "a\u{85}"] {
+        assert_refused(&tokens, &of(subject), "`sub` is not 1 to 256 bytes");
+    }
+}
+
 #[test]
 fn a_secret_that_can_be_guessed_is_none() {
     assert!(matches!(
