@@ -102,6 +102,8 @@ codes! {
         "report it; the log of the node has the details";
     REPLAY_RUNNING "replay-running" 409 "the read model is being rebuilt already"
         "wait until it is done: GET /v1/admin/views shows it";
+    VERIFICATION_RUNNING "verification-running" 409 "the read model is being verified already"
+        "wait until that request has ended, or end it";
     OVERTAKEN "overtaken" 409 "another generation was switched to at the same moment"
         "GET /v1/admin/views shows which one serves; decide anew";
     NO_GENERATION "no-generation" 409 "there is no such generation to go to"

@@ -221,10 +221,10 @@ impl Projectors {
     }
 
     /// Begins to hold a generation (the serving one unless told otherwise) against a fresh fold
-    /// of the log.
+    /// of the log. One read model is verified once at a time.
     ///
     /// # Errors
-    /// [`VerifyError`], when there is nothing to verify.
+    /// [`VerifyError`], when there is nothing to verify or a verification of it is running.
     pub fn verify(&self, model: &str, options: VerifyOptions) -> Result<Verification, VerifyError> {
         let view = self.view(model);
         let view = view.ok_or_else(|| VerifyError::UnknownModel(model.into()))?;
@@ -235,11 +235,14 @@ impl Projectors {
         let nothing = || VerifyError::NoGeneration(model.into());
         let live = live.ok_or_else(nothing)?;
         let (model, _) = live.follows.clone().ok_or_else(nothing)?;
+        let turn = Arc::clone(&view.verifying).try_acquire_owned();
+        let turn = turn.map_err(|_| VerifyError::AlreadyRunning(model.name.to_string()))?;
         Ok(verify::begin(
             Arc::clone(&self.shared),
             model,
             live.number,
             options,
+            turn,
         ))
     }
 

@@ -38,7 +38,8 @@ pub struct Settings {
     pub idle_events_min: u64,
     /// How often lag and metrics are taken.
     pub sample_every: Duration,
-    /// How many rows one pass of a verification holds in memory.
+    /// How many rows one pass of a verification is meant to hold in memory. It may hold twice as
+    /// many before the rows are cut into more passes.
     pub verify_rows_max: u64,
     /// Takes what the log yields for whole, without checking its sequences again. Only for tests
     /// that show what `verify` finds when a projector was fed wrongly.

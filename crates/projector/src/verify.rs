@@ -16,7 +16,10 @@ use foldline_kernel::UserId;
 use foldline_read_model::Model;
 use foldline_tables::{GenerationNumber, Parked, TableError, TableReader, TableSnapshot};
 use rustc_hash::FxHashMap;
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc},
+    task::JoinHandle,
+};
 
 use crate::parts::Shared;
 use pass::{Ended, Pass};
@@ -27,8 +30,9 @@ pub use report::{
 
 /// How many reports may wait for who asked; newer ones are left out meanwhile.
 const REPORTS_WAITING_MAX: usize = 4;
-/// How often the slices are halved again because one held more rows than it may.
-const HALVINGS_MAX: u32 = 12;
+/// How often the slices are halved again because one held more rows than it may. Every slice takes
+/// a pass over the log: more of them would take longer than a replay, which rights the table too.
+const HALVINGS_MAX: u32 = 8;
 
 /// What is verified.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +59,22 @@ pub enum VerifyError {
     /// There is no such generation, or none that serves yet.
     #[error("`{0}` has no such generation to verify")]
     NoGeneration(String),
+    /// One of the same read model has not ended: each may hold many rows in memory.
+    #[error("a verification of `{0}` is running already")]
+    AlreadyRunning(String),
+    /// The log makes far more rows than the table has, or made them on the way.
+    #[error(
+        "`{model}` cannot be verified in {passes} passes of {rows_max} rows each, so the log makes \
+         far more rows than its table has: replay it and verify again, or raise `verify_rows_max`"
+    )]
+    TooManyRows {
+        /// The read model.
+        model: String,
+        /// Into how many passes it was cut at last.
+        passes: u32,
+        /// How many rows a pass is meant to hold.
+        rows_max: u64,
+    },
     /// The table cannot be read.
     #[error("the table of `{model}` cannot be read")]
     Tables {
@@ -114,6 +134,7 @@ pub(crate) fn begin(
     model: Arc<Model>,
     generation: GenerationNumber,
     options: VerifyOptions,
+    turn: OwnedSemaphorePermit,
 ) -> Verification {
     let (out, progress) = mpsc::channel(REPORTS_WAITING_MAX);
     let verify = Verify {
@@ -121,6 +142,7 @@ pub(crate) fn begin(
         model,
         generation,
         one_in: options.one_in.unwrap_or(1).max(1),
+        _turn: turn,
         out,
     };
     let task = tokio::spawn(verify.run());
@@ -133,6 +155,8 @@ pub(crate) struct Verify {
     model: Arc<Model>,
     generation: GenerationNumber,
     one_in: u32,
+    /// Given back before `out` closes, so that whoever saw the end may begin the next one.
+    _turn: OwnedSemaphorePermit,
     out: mpsc::Sender<VerifyProgress>,
 }
 
@@ -151,14 +175,19 @@ impl Verify {
         let mut of = self.slices(reader.as_ref()).await?;
         let snapshot = reader.snapshot().await;
         let mut snapshot = snapshot.map_err(|source| self.tables(source))?;
-        for _ in 0..HALVINGS_MAX {
-            match self.passes(snapshot.as_mut(), of, true).await? {
-                Some(report) => return Ok(report),
-                None => of *= 2,
+        for halved in 0..=HALVINGS_MAX {
+            if halved > 0 {
+                of = of.saturating_mul(2);
+            }
+            if let Some(report) = self.passes(snapshot.as_mut(), of).await? {
+                return Ok(report);
             }
         }
-        let report = self.passes(snapshot.as_mut(), of, false).await?;
-        Ok(report.expect("without a bound every pass comes to its end"))
+        Err(VerifyError::TooManyRows {
+            model: self.model.name.to_string(),
+            passes: self.passes_of(of),
+            rows_max: self.shared.settings.verify_rows_max,
+        })
     }
 
     /// Estimates how many slices keep each pass within its bound.
@@ -169,19 +198,23 @@ impl Verify {
         Ok(slices.max(self.one_in).max(1))
     }
 
+    /// Counts the slices that are looked at.
+    fn passes_of(&self, slices: u32) -> u32 {
+        (slices / self.one_in).max(1)
+    }
+
     /// Verifies slice after slice; none where one of them held too many rows.
     async fn passes(
         &self,
         snapshot: &mut dyn TableSnapshot,
         of: u32,
-        bounded: bool,
     ) -> Result<Option<VerifyReport>, VerifyError> {
         let mut report = VerifyReport::new(&self.model.name, self.generation);
         let mut held: FxHashMap<UserId, Held> = FxHashMap::default();
-        let wanted = (of / self.one_in).max(1);
+        let wanted = self.passes_of(of);
         for index in 0..wanted {
             let slice = Slice { index, of };
-            let pass = Pass::new(self, slice, wanted, bounded);
+            let pass = Pass::new(self, slice, wanted);
             match pass.run(snapshot, &mut report).await? {
                 Ended::TooManyRows => return Ok(None),
                 Ended::Compared(parked) => note(&mut held, parked),

@@ -7,9 +7,13 @@ use std::{
 
 use foldline_read_model::Model;
 use foldline_tables::{GenerationNumber, GenerationState};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::{live::Live, supervisor::Order};
+
+/// How many verifications of one read model run at a time: each holds up to twice
+/// [`crate::Settings::verify_rows_max`] rows in memory.
+const VERIFICATIONS_MAX: usize = 1;
 
 /// What everybody may know of a read model; its supervisor alone changes it.
 #[derive(Debug)]
@@ -18,6 +22,8 @@ pub(crate) struct View {
     pub(crate) orders: mpsc::Sender<Order>,
     now: Mutex<Now>,
     moved: watch::Sender<u64>,
+    /// Taken by a verification for as long as it holds rows.
+    pub(crate) verifying: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -38,6 +44,7 @@ impl View {
                 trouble: None,
             }),
             moved: watch::channel(0).0,
+            verifying: Arc::new(Semaphore::new(VERIFICATIONS_MAX)),
         }
     }
 

@@ -193,9 +193,12 @@ fn verified(error: &VerifyError) -> Problem {
     match error {
         VerifyError::UnknownModel(_) => Problem::new(problem::UNKNOWN_VIEW, error),
         VerifyError::NoGeneration(_) => Problem::new(problem::NO_GENERATION, error),
-        VerifyError::Tables { .. } | VerifyError::Log { .. } | VerifyError::Broken { .. } => {
-            unavailable(error)
-        }
+        VerifyError::AlreadyRunning(_) => Problem::new(problem::VERIFICATION_RUNNING, error),
+        // Only a report tells of too many rows, in the last line of the answer.
+        VerifyError::TooManyRows { .. }
+        | VerifyError::Tables { .. }
+        | VerifyError::Log { .. }
+        | VerifyError::Broken { .. } => unavailable(error),
     }
 }
 

@@ -25,6 +25,10 @@ const NOT_PROVOKED: &[(Code, &str)] = &[
     ),
     (problem::REPLAY_RUNNING, "lasts as long as a replay"),
     (
+        problem::VERIFICATION_RUNNING,
+        "lasts as long as a verification; a test of foldline-projector",
+    ),
+    (
         problem::OVERTAKEN,
         "takes two nodes at once; a test of foldline-projector",
     ),

@@ -21,7 +21,7 @@ pub(super) struct Pass<'v> {
     slice: Slice,
     /// How many passes there are.
     of: u32,
-    rows_max: Option<usize>,
+    rows_max: usize,
     done: u64,
     total: u64,
     told: Instant,
@@ -44,7 +44,7 @@ enum Stop {
 }
 
 impl<'v> Pass<'v> {
-    pub(super) fn new(verify: &'v Verify, slice: Slice, of: u32, bounded: bool) -> Self {
+    pub(super) fn new(verify: &'v Verify, slice: Slice, of: u32) -> Self {
         let most = verify.shared.settings.verify_rows_max;
         // An estimate that is a little off is no reason to begin again.
         let most = usize::try_from(most.saturating_mul(2)).unwrap_or(usize::MAX);
@@ -52,7 +52,7 @@ impl<'v> Pass<'v> {
             verify,
             slice,
             of,
-            rows_max: bounded.then_some(most),
+            rows_max: most,
             done: 0,
             total: 0,
             told: Instant::now(),
@@ -148,10 +148,7 @@ impl<'v> Pass<'v> {
                 let applied = reference.apply(lane, &event);
                 applied.map_err(|error| Stop::Problem(format!("at {}: {error}", place())))?;
             }
-            if self
-                .rows_max
-                .is_some_and(|most| reference.rows.len() > most)
-            {
+            if reference.rows.len() > self.rows_max {
                 return Err(Stop::TooManyRows);
             }
             self.tell(VerifyPhase::Folding);

@@ -7,7 +7,7 @@ use foldline_event_log::{
     faulty::{EventFault, Faulty},
 };
 use foldline_kernel::LaneSequence;
-use foldline_projector::{DifferenceKind, Settings, VerifyOptions};
+use foldline_projector::{DifferenceKind, Settings, VerifyError, VerifyOptions};
 use foldline_read_model::Value;
 
 use crate::{
@@ -144,6 +144,49 @@ async fn many_rows_are_verified_slice_by_slice() {
         .await
         .unwrap();
     assert!(report.rows < 97 && report.rows > 0, "{report:#?}");
+}
+
+// On one thread: the first verification does not run before the second one is asked for.
+#[tokio::test(flavor = "current_thread")]
+async fn a_read_model_is_verified_once_at_a_time() {
+    let (log, store) = (MemoryLog::new(), Store::sqlite().await);
+    let models = [model(WALLET), model(SHOPS)];
+    let node = Node::start(log.clone(), &store, &models, small());
+    log.append(&[opened(user(1), "Ida")]);
+    for model in &models {
+        node.caught_up(model).await;
+    }
+    let verify = || node.projectors.verify("wallet", VerifyOptions::default());
+    let first = verify().unwrap();
+    let refused = verify().expect_err("one at a time");
+    assert!(
+        matches!(&refused, VerifyError::AlreadyRunning(model) if model == "wallet"),
+        "{refused}"
+    );
+    assert!(node.verify(&models[1]).await.clean, "another one is free");
+    assert!(first.report().await.unwrap().clean);
+    assert!(node.verify(&models[0]).await.clean, "free after the end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verification_that_no_number_of_passes_could_hold_says_what_to_do() {
+    let (log, store) = (MemoryLog::new(), Store::sqlite().await);
+    let wallet = model(WALLET);
+    let settings = Settings {
+        // Not a single row may be held, however finely the rows are cut.
+        verify_rows_max: 0,
+        ..small()
+    };
+    let node = Node::start(log.clone(), &store, std::slice::from_ref(&wallet), settings);
+    log.append(&[opened(user(1), "Ida")]);
+    node.caught_up(&wallet).await;
+    let verification = node.projectors.verify("wallet", VerifyOptions::default());
+    let failed = verification.unwrap().report().await.unwrap_err();
+    assert!(
+        matches!(&failed, VerifyError::TooManyRows { passes: 256, .. }),
+        "{failed}"
+    );
+    assert!(failed.to_string().contains("replay it"), "{failed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
