@@ -11,7 +11,7 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use foldline_event_log::{EventLog, FollowError, Follower, From};
 use foldline_http::{Problem, problem};
-use foldline_kernel::{Context, Lane, Sequence, Topology};
+use foldline_kernel::{Context, Lane, Position, Sequence, Topology};
 use futures::stream;
 use serde::Deserialize;
 
@@ -23,7 +23,8 @@ const READ_EVENTS: usize = 1000;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Parameters {
-    /// `3@1042`: partition and sequence to begin at.
+    /// Partition and sequence to begin at: `3@1042`, or a position as answers give it,
+    /// `orders/3@1042`.
     from: Option<String>,
 }
 
@@ -40,7 +41,7 @@ pub(crate) async fn export(
         Problem::new(problem::UNKNOWN_PARAMETER, error).with("known", vec!["from"])
     })?;
     let starts = match parameters.from {
-        Some(from) => vec![start(topology, &from)?],
+        Some(from) => vec![start(topology, &context, &from)?],
         None => topology
             .all_lanes()
             .map(|lane| (lane, Sequence(1)))
@@ -95,15 +96,20 @@ fn known_context(topology: &Topology, context: &str) -> Result<Context, Problem>
     })
 }
 
-fn start(topology: &Topology, text: &str) -> Result<(Lane, Sequence), Problem> {
-    let parsed = text.split_once('@').and_then(|(lane, sequence)| {
-        let lane: u16 = lane.parse().ok()?;
-        Some((Lane(lane), Sequence(sequence.parse().ok()?)))
+fn start(topology: &Topology, context: &Context, text: &str) -> Result<(Lane, Sequence), Problem> {
+    let position = match text.contains('/') {
+        true => text.parse::<Position>(),
+        false => format!("{context}/{text}").parse(),
+    };
+    let position = position.ok().filter(|position| {
+        // A position of another context says nothing about this one's sequences.
+        position.context == *context && position.partition.0 < topology.lanes
     });
-    parsed.filter(|(lane, _)| lane.0 < topology.lanes).ok_or_else(|| {
+    let start = position.map(|position| (position.partition, position.sequence));
+    start.ok_or_else(|| {
         let detail = format!(
-            "`{text}` is no place to begin at: one is written `3@1042` (a partition below {}, and a \
-             sequence)",
+            "`{text}` is no place to begin at: one is written `3@1042` or `{context}/3@1042` (a \
+             partition below {}, and a sequence)",
             topology.lanes
         );
         Problem::new(problem::MALFORMED_PARAMETER, detail).with("parameter", "from")
@@ -172,5 +178,33 @@ impl Export {
             });
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use foldline_kernel::LogId;
+
+    use super::*;
+
+    fn context(name: &str) -> Context {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn an_export_begins_at_a_position_as_answers_give_it() {
+        let log_id: LogId = "0115e600-0000-4000-8000-000000000001".parse().unwrap();
+        let contexts = vec![context("orders"), context("catalog")];
+        let topology = Topology::new(log_id, context("shop"), 4, contexts).unwrap();
+        let from = |text| start(&topology, &context("orders"), text);
+        for text in ["3@1042", "orders/3@1042"] {
+            assert_eq!(from(text).unwrap(), (Lane(3), Sequence(1042)), "{text}");
+        }
+        let elsewhere = ["catalog/3@1042", "orders/4@1", "4@1"];
+        let malformed = ["", "3", "/3@1", "orders/orders/3@1", "+3@1", "3@+1"];
+        for text in elsewhere.into_iter().chain(malformed) {
+            let problem = from(text).unwrap_err();
+            assert_eq!(problem.code(), "malformed-parameter", "{text}");
+        }
     }
 }

@@ -33,7 +33,8 @@ async fn an_export_is_of_a_context_from_a_place_in_it() {
         "3@x",
         "8@1",
         "-1@1",
-        "orders/3@1",
+        "orders/3@",
+        "catalog/3@1",
         "99999@1",
     ] {
         let request = export(&format!("orders?from={from}"));
@@ -47,8 +48,11 @@ async fn an_export_is_of_a_context_from_a_place_in_it() {
             .await;
     }
     // Beyond the end there is nothing, which is no mistake.
-    let (status, lines) = site.node.get("/v1/admin/export/orders?from=3@1042").await;
-    assert_eq!((status, &*lines), (200, ""));
+    for from in ["3@1042", "orders/3@1042"] {
+        let path = format!("/v1/admin/export/orders?from={from}");
+        let (status, lines) = site.node.get(&path).await;
+        assert_eq!((status, &*lines), (200, ""), "{from}");
+    }
 }
 
 #[tokio::test]
