@@ -34,11 +34,21 @@ pub struct Request {
     /// What it belongs to.
     pub correlation_id: Option<String>,
     /// What the caller proved itself by, to be shown to the owner of the lane as well.
-    pub credentials: Option<String>,
+    pub credentials: Option<Credentials>,
     /// Whether another node passed it on; this one then decides it or refuses it.
     pub passed_on: bool,
     /// How long its caller still waits, where that is known; the node's own bound holds as well.
     pub within: Option<Duration>,
+}
+
+/// What a caller proved itself by; it is not printed.
+#[derive(Clone)]
+pub struct Credentials(pub String);
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credentials(hidden)")
+    }
 }
 
 /// A command that took effect, or had nothing to change.

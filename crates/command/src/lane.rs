@@ -19,7 +19,10 @@ use tokio_util::sync::CancellationToken;
 use self::opening::Pauses;
 use crate::{Answer, CommandError, Contexts, Request, Settings, meters::Meters, side::LaneHealth};
 
-/// A command on its way to an answer. It changes hands many times, so it goes about in a box.
+/// A command on its way to an answer changes hands many times, so it goes about in a box.
+pub(crate) type Submitted = Box<Submission>;
+
+/// A command on its way to an answer.
 pub(crate) struct Submission {
     pub(crate) request: Request,
     /// The index of its context.
@@ -56,7 +59,7 @@ pub(crate) struct LaneTask {
     pub(crate) snapshots: Option<Arc<dyn SnapshotStore>>,
     pub(crate) contexts: Arc<Contexts>,
     pub(crate) settings: Settings,
-    pub(crate) queue: mpsc::Receiver<Box<Submission>>,
+    pub(crate) queue: mpsc::Receiver<Submitted>,
     pub(crate) health: watch::Sender<LaneHealth>,
     pub(crate) stop: CancellationToken,
     pub(crate) meters: Arc<Meters>,
@@ -72,22 +75,22 @@ enum Ended {
     /// An append failed.
     Unsettled {
         /// The commands that have no answer, in the order they came.
-        commands: Vec<Box<Submission>>,
+        commands: Vec<Submitted>,
         /// Whether an append had succeeded before, so that every command that an earlier failure
         /// left unsettled has its answer.
         progressed: bool,
         reason: String,
     },
     /// Another writer has the lane; these commands may or may not be in the log.
-    Replaced(Vec<Box<Submission>>),
+    Replaced(Vec<Submitted>),
 }
 
 /// Why a lane's task is over, with the commands that have no answer.
 enum Closed {
     /// Another writer has the lane.
-    Replaced(Vec<Box<Submission>>),
+    Replaced(Vec<Submitted>),
     /// Nobody serves the lane until somebody has looked, or the node is stopping.
-    For(Vec<Box<Submission>>, String),
+    For(Vec<Submitted>, String),
 }
 
 impl LaneTask {
@@ -113,7 +116,7 @@ impl LaneTask {
     /// remembered until they have been looked for, since more than that may have been in the
     /// batch; a command whose key is forgotten would be decided a second time.
     async fn run_until_closed(&mut self) -> Result<(), Closed> {
-        let (mut unsettled, mut unsettled_max) = (Vec::<Box<Submission>>::new(), 0);
+        let (mut unsettled, mut unsettled_max) = (Vec::<Submitted>::new(), 0);
         let mut pauses = Pauses::default();
         loop {
             let remembered_max = self.settings.remembered_commands + unsettled_max;
@@ -149,10 +152,10 @@ impl LaneTask {
 
     /// Says to everybody who waits that another node owns the lane now: that one knows by the keys
     /// what became of what is unsettled here.
-    async fn step_down(&mut self, unsettled: Vec<Box<Submission>>) {
+    async fn step_down(&mut self, unsettled: Vec<Submitted>) {
         tracing::warn!(lane = %self.lane, "another writer has taken the lane");
         self.health.send_replace(LaneHealth::Elsewhere);
-        let elsewhere = |submission: Box<Submission>, maybe_taken| {
+        let elsewhere = |submission: Submitted, maybe_taken| {
             let lane = self.lane;
             let elsewhere = CommandError::Elsewhere { lane, maybe_taken };
             // Whoever has gone finds the answer by its key.
@@ -168,7 +171,7 @@ impl LaneTask {
     }
 
     /// Refuses everything from now on; what is unsettled has an unknown outcome.
-    async fn close(&mut self, unsettled: Vec<Box<Submission>>, reason: String) {
+    async fn close(&mut self, unsettled: Vec<Submitted>, reason: String) {
         self.health.send_replace(if self.stop.is_cancelled() {
             LaneHealth::Stopped
         } else {

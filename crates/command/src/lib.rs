@@ -20,7 +20,7 @@ mod passing;
 mod side;
 mod user;
 
-pub use answer::{Accepted, Answer, CommandError, Request};
+pub use answer::{Accepted, Answer, CommandError, Credentials, Request};
 pub use contexts::{Contexts, ParseError};
 pub use passing::{Courier, Neighbours, Owner, Owners, Passed, Undelivered};
 pub use side::{CommandSide, LaneHealth, Settings};

@@ -71,6 +71,9 @@ pub struct Passed {
     pub headers: Vec<(String, Bytes)>,
     /// Its body.
     pub body: Bytes,
+    /// Whether the stream was looked at: it was accepted, or refused by the rules, the version or
+    /// the key.
+    pub decided: bool,
 }
 
 /// Why a node gave no answer to a command that was passed on to it.
@@ -96,28 +99,44 @@ pub struct Neighbours {
     pub address: String,
 }
 
+/// How one attempt ended.
+enum Attempt {
+    Answered(Result<Answer, CommandError>),
+    /// It certainly left nothing; why.
+    NotTaken(String),
+    /// It may have taken effect; why that is not known.
+    Unknown(String),
+}
+
 impl CommandSide {
     /// Has a command decided by whoever owns its lane.
+    ///
+    /// Once an attempt may have taken effect, only a decision ends it: whoever decides has the key
+    /// of an attempt that did, since it has read the lane to its end. That there is no room, or
+    /// nobody, says nothing about the attempt before, so nobody may be told then that nothing
+    /// happened.
     pub(crate) async fn submit_to_owner(
         &self,
         neighbours: &Neighbours,
         request: Request,
         begun: Instant,
     ) -> Result<Answer, CommandError> {
+        self.check_names(&request)?;
         let lane = self.lane_of(&request);
         let deadline = self.deadline(&request, begun);
-        let mut pause = RETRY_PAUSE_MIN;
-        // Once an attempt may have taken effect, nobody may be told that none did.
-        let mut maybe_taken = false;
+        let (mut pause, mut maybe_taken) = (RETRY_PAUSE_MIN, false);
         loop {
             let owner = neighbours.owners.owner(lane);
-            let reason = match self
-                .attempt(neighbours, &request, owner.as_ref(), begun)
-                .await
-            {
-                Ok(answered) => return answered,
-                Err(Undelivered::NotTaken(reason)) => reason,
-                Err(Undelivered::Unknown(reason)) => {
+            let attempt = self.attempt(neighbours, &request, owner.as_ref(), begun);
+            let reason = match attempt.await {
+                Attempt::Answered(answer) if !maybe_taken || is_decision(&answer) => return answer,
+                // The node that passed it on tries again, by the key.
+                Attempt::Answered(Err(CommandError::Elsewhere { .. })) => {
+                    return Err(CommandError::OutcomeUnknown { key: request.key });
+                }
+                Attempt::Answered(_) => "the owner decides nothing now".to_owned(),
+                Attempt::NotTaken(reason) => reason,
+                Attempt::Unknown(reason) => {
                     maybe_taken = true;
                     reason
                 }
@@ -137,6 +156,22 @@ impl CommandSide {
         }
     }
 
+    /// Refuses what no node knows, before it travels.
+    fn check_names(&self, request: &Request) -> Result<(), CommandError> {
+        let Some(context) = self.contexts().find(&request.context) else {
+            return Err(self.unknown_context(request));
+        };
+        let known = self.contexts().rules(context).commands();
+        if known.contains(&request.command.as_str()) {
+            return Ok(());
+        }
+        Err(CommandError::UnknownCommand {
+            context: request.context.clone(),
+            command: request.command.clone(),
+            known: known.to_vec(),
+        })
+    }
+
     /// Tries once, here or at the owner.
     async fn attempt(
         &self,
@@ -144,33 +179,48 @@ impl CommandSide {
         request: &Request,
         owner: Option<&Owner>,
         begun: Instant,
-    ) -> Result<Result<Answer, CommandError>, Undelivered> {
+    ) -> Attempt {
         let lane = self.lane_of(request);
         if self.owns(lane) {
+            let taken_over = || "the lane was taken over".to_owned();
             return match self.submit_here(request.clone(), begun).await {
-                Err(CommandError::Elsewhere { maybe_taken, .. }) => Err(match maybe_taken {
-                    true => Undelivered::Unknown("the lane was taken over".to_owned()),
-                    false => Undelivered::NotTaken("the lane was taken over".to_owned()),
-                }),
-                answered => Ok(answered),
+                Err(CommandError::Elsewhere { maybe_taken, .. }) if maybe_taken => {
+                    Attempt::Unknown(taken_over())
+                }
+                Err(CommandError::Elsewhere { .. }) => Attempt::NotTaken(taken_over()),
+                answer => Attempt::Answered(answer),
             };
         }
         // One hop: a node that passes on what was passed on to it could go on for ever.
         if request.passed_on {
-            return Ok(Err(CommandError::Elsewhere {
+            return Attempt::Answered(Err(CommandError::Elsewhere {
                 lane,
                 maybe_taken: false,
             }));
         }
-        match owner {
-            Some(owner) if owner.address != neighbours.address => {
-                let deadline = self.deadline(request, begun);
-                let passed = neighbours.courier.pass_on(owner, request, deadline).await?;
-                Ok(Ok(Answer::Passed(passed)))
-            }
-            _ => Err(Undelivered::NotTaken(
-                "no node has announced itself as its owner".to_owned(),
-            )),
+        let Some(owner) = owner.filter(|owner| owner.address != neighbours.address) else {
+            return Attempt::NotTaken("no node has announced itself as its owner".to_owned());
+        };
+        let deadline = self.deadline(request, begun);
+        match neighbours.courier.pass_on(owner, request, deadline).await {
+            Ok(passed) => Attempt::Answered(Ok(Answer::Passed(passed))),
+            Err(Undelivered::NotTaken(reason)) => Attempt::NotTaken(reason),
+            Err(Undelivered::Unknown(reason)) => Attempt::Unknown(reason),
         }
+    }
+}
+
+/// Tells whether an answer comes of looking at the stream, where the key of every command that
+/// took effect is.
+fn is_decision(answer: &Result<Answer, CommandError>) -> bool {
+    match answer {
+        Ok(Answer::Accepted(_) | Answer::Unchanged { .. }) => true,
+        Ok(Answer::Passed(passed)) => passed.decided,
+        Err(error) => matches!(
+            error,
+            CommandError::KeyReused { .. }
+                | CommandError::StaleVersion { .. }
+                | CommandError::Rejected { .. }
+        ),
     }
 }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Answer, CommandError, Contexts, Neighbours, Request,
-    lane::{LaneTask, Submission, parse_error},
+    lane::{LaneTask, Submission, Submitted, parse_error},
     meters::Meters,
 };
 
@@ -38,6 +38,8 @@ pub struct Settings {
     pub snapshot_events: usize,
     /// How long a command may take before its caller is told that the outcome is unknown.
     pub command_timeout: Duration,
+    /// How long a lane's task may take to end; one that hangs is left, and fenced by the next.
+    pub stop_max: Duration,
 }
 
 impl Default for Settings {
@@ -50,6 +52,7 @@ impl Default for Settings {
             remembered_commands: 256,
             snapshot_events: 100_000,
             command_timeout: Duration::from_secs(10),
+            stop_max: Duration::from_secs(20),
         }
     }
 }
@@ -84,7 +87,7 @@ pub struct CommandSide {
 
 /// A lane that this node owns.
 struct LaneHandle {
-    queue: mpsc::Sender<Box<Submission>>,
+    queue: mpsc::Sender<Submitted>,
     health: watch::Receiver<LaneHealth>,
     /// Ends this lane alone.
     stop: CancellationToken,
@@ -196,8 +199,15 @@ impl CommandSide {
         };
         owned.stop.cancel();
         drop(owned.queue);
-        if let Err(error) = owned.task.await {
-            tracing::error!(%lane, %error, "a lane's task has failed");
+        let mut task = owned.task;
+        match tokio::time::timeout(self.settings.stop_max, &mut task).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%lane, %error, "a lane's task has failed"),
+            // Whatever it is at, the next writer fences it.
+            Err(_) => {
+                tracing::error!(%lane, "a lane's task does not end; it is left");
+                task.abort();
+            }
         }
     }
 
@@ -280,30 +290,23 @@ impl CommandSide {
         }
     }
 
+    pub(crate) fn unknown_context(&self, request: &Request) -> CommandError {
+        let known = self.contexts.names();
+        CommandError::UnknownContext {
+            context: request.context.to_string(),
+            known: known.iter().map(ToString::to_string).collect(),
+        }
+    }
+
     /// Checks everything that needs no state, away from the lane.
     fn prepare(
         &self,
         request: Request,
         context: Option<usize>,
         begun: Instant,
-    ) -> Result<
-        (
-            Box<Submission>,
-            oneshot::Receiver<Result<Answer, CommandError>>,
-        ),
-        CommandError,
-    > {
+    ) -> Result<(Submitted, oneshot::Receiver<Result<Answer, CommandError>>), CommandError> {
         let Some(context) = context else {
-            let known = self
-                .contexts
-                .names()
-                .iter()
-                .map(ToString::to_string)
-                .collect();
-            return Err(CommandError::UnknownContext {
-                context: request.context.to_string(),
-                known,
-            });
+            return Err(self.unknown_context(&request));
         };
         if request.time.is_some() && !request.caller.may(Right::Import) {
             return Err(CommandError::NotAllowed {
@@ -332,7 +335,7 @@ impl CommandSide {
         Ok((submission, answer))
     }
 
-    fn enqueue(&self, lane: Lane, submission: Box<Submission>) -> Result<(), CommandError> {
+    fn enqueue(&self, lane: Lane, submission: Submitted) -> Result<(), CommandError> {
         let owned = self.read(lane);
         let Some(owned) = owned.as_ref() else {
             return Err(CommandError::Elsewhere {
@@ -412,9 +415,14 @@ impl CommandSide {
     /// Waits for the end of a lane's task that was told to stop; what it said last stays.
     async fn finish(&self, lane: Lane) {
         let health = self.read(lane).as_ref().map(|owned| owned.health.clone());
-        if let Some(mut health) = health {
-            // The sender goes with the task.
-            while health.changed().await.is_ok() {}
+        let Some(mut health) = health else { return };
+        // The sender goes with the task.
+        let ended = async { while health.changed().await.is_ok() {} };
+        if tokio::time::timeout(self.settings.stop_max, ended)
+            .await
+            .is_err()
+        {
+            tracing::error!(%lane, "a lane's task does not end; it is left");
         }
     }
 

@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::Response,
 };
-use foldline_command::{Accepted, Answer, CommandError, CommandSide, Request};
+use foldline_command::{Accepted, Answer, CommandError, CommandSide, Credentials, Request};
 use foldline_kernel::{Caller, CommandId, Context, Timestamp, UserId, Version};
 
 use crate::{
@@ -83,7 +83,6 @@ fn request(
         .parse()
         .map_err(|_| unknown_context(side, context))?;
     check_media_type(headers)?;
-    check_object(&body)?;
     let key = header_value(headers, &IDEMPOTENCY_KEY, str::parse::<CommandId>)?;
     Ok(Request {
         user,
@@ -96,7 +95,7 @@ fn request(
         caller,
         causation_id: header_value(headers, &CAUSATION_ID, cause)?,
         correlation_id: header_value(headers, &CORRELATION_ID, cause)?,
-        credentials: header_value(headers, &header::AUTHORIZATION, as_it_is)?,
+        credentials: header_value(headers, &header::AUTHORIZATION, credentials)?,
         passed_on: headers.contains_key(&PASSED_ON),
         within: header_value(headers, &WITHIN, millis)?,
     })
@@ -118,16 +117,6 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     let detail =
         format!("a command's body is `application/json`; the content type sent is {found}");
     Err(Problem::new(problem::UNSUPPORTED_MEDIA_TYPE, detail))
-}
-
-/// A list would be taken for the members of an object, in the order in which the program happens
-/// to declare them.
-fn check_object(body: &[u8]) -> Result<(), Problem> {
-    if body.trim_ascii_start().first() != Some(&b'[') {
-        return Ok(());
-    }
-    let detail = "a command's body is a JSON object, not a list";
-    Err(Problem::new(problem::MALFORMED_BODY, detail).with("pointer", ""))
 }
 
 /// Reads a header that may be absent but not unreadable.
@@ -172,8 +161,8 @@ fn version(text: &str) -> Result<Version, String> {
         })
 }
 
-fn as_it_is(text: &str) -> Result<String, std::convert::Infallible> {
-    Ok(text.to_owned())
+fn credentials(text: &str) -> Result<Credentials, std::convert::Infallible> {
+    Ok(Credentials(text.to_owned()))
 }
 
 fn millis(text: &str) -> Result<Duration, String> {
@@ -207,7 +196,8 @@ fn created(accepted: &Accepted, minted: Option<CommandId>) -> Response {
     if let Ok(position) = HeaderValue::try_from(position) {
         headers.insert(FOLDLINE_POSITION, position);
     }
-    if accepted.replayed {
+    // A key that was minted here is no caller's: what it repeats is an attempt of this node.
+    if accepted.replayed && minted.is_none() {
         headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }
     if let Some(Ok(key)) = minted.map(|key| HeaderValue::try_from(key.as_str())) {

@@ -78,6 +78,7 @@ impl Courier for HttpCourier {
             // The head has come, so the command may have been decided.
             let body = body.map_err(|error| Undelivered::Unknown(error.to_string()))?;
             judged(Passed {
+                decided: is_decision(head.status),
                 status: head.status.as_u16(),
                 headers: head.headers.iter().filter_map(kept).collect(),
                 body: body.to_bytes(),
@@ -114,12 +115,16 @@ fn written(
         (FOLDLINE_TIME, request.time.map(|time| time.to_string())),
         (CAUSATION_ID, request.causation_id.clone()),
         (CORRELATION_ID, request.correlation_id.clone()),
-        (header::AUTHORIZATION, request.credentials.clone()),
     ];
     for (name, value) in optional {
         if let Some(value) = value {
             http = http.header(name, value);
         }
+    }
+    if let Some(credentials) = &request.credentials {
+        let mut value = HeaderValue::try_from(&credentials.0)?;
+        value.set_sensitive(true);
+        http = http.header(header::AUTHORIZATION, value);
     }
     http.body(Full::new(request.body.clone()))
 }
@@ -133,6 +138,16 @@ fn unreached(error: &legacy::Error) -> Undelivered {
         true => Undelivered::NotTaken(reason),
         false => Undelivered::Unknown(reason),
     }
+}
+
+/// The statuses with which a node answers once it has looked at the stream.
+fn is_decision(status: StatusCode) -> bool {
+    let refused = [
+        StatusCode::CONFLICT,
+        StatusCode::PRECONDITION_FAILED,
+        StatusCode::UNPROCESSABLE_ENTITY,
+    ];
+    status.is_success() || refused.contains(&status)
 }
 
 /// Tells the caller's answer from what only says that the node is not, or not yet, the owner.

@@ -10,7 +10,7 @@ use foldline_schema::{CommandPart, NewEvent};
 use smallvec::SmallVec;
 use uuid::Uuid;
 
-use super::{Submission, serving::Serving};
+use super::{Submission, Submitted, serving::Serving};
 use crate::{
     Accepted, Answer, CommandError, Request,
     contexts::{Decided, ParseError, Refused},
@@ -19,7 +19,7 @@ use crate::{
 
 impl Serving<'_> {
     /// Decides a command and puts its answer into the batch, whose append it waits for.
-    pub(super) fn decide(&mut self, mut submission: Box<Submission>) {
+    pub(super) fn decide(&mut self, mut submission: Submitted) {
         if submission.is_abandoned() {
             return;
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use foldline_event_log::{Announcement, FollowError, From, LaneWriter, OpenWriterError};
 use foldline_kernel::LaneSequence;
 
-use super::{LaneTask, STOPPING, Submission, curing::Curing};
+use super::{LaneTask, STOPPING, Submitted, curing::Curing};
 use crate::{
     CommandError,
     side::LaneHealth,
@@ -77,7 +77,7 @@ impl LaneTask {
         &mut self,
         remembered_max: usize,
         pauses: &mut Pauses,
-        unsettled: &mut Vec<Box<Submission>>,
+        unsettled: &mut Vec<Submitted>,
     ) -> Result<Opened, String> {
         loop {
             let opened = tokio::select! {
@@ -104,7 +104,7 @@ impl LaneTask {
         &mut self,
         reason: String,
         pauses: &mut Pauses,
-        unsettled: &mut Vec<Box<Submission>>,
+        unsettled: &mut Vec<Submitted>,
     ) -> Result<(), String> {
         self.health
             .send_replace(LaneHealth::Opening(reason.clone()));
@@ -125,7 +125,7 @@ impl LaneTask {
         }
     }
 
-    pub(super) fn refuse(&self, command: Box<Submission>, reason: &str) {
+    pub(super) fn refuse(&self, command: Submitted, reason: &str) {
         let unavailable = CommandError::Unavailable {
             lane: self.lane,
             reason: reason.to_owned(),

@@ -7,7 +7,7 @@ use foldline_kernel::LaneSequence;
 use foldline_schema::NewEvent;
 use rustc_hash::FxHashMap;
 
-use super::{Ended, LaneTask, Submission, curing::Curing, opening::Opened, round::Rounds};
+use super::{Ended, LaneTask, Submitted, curing::Curing, opening::Opened, round::Rounds};
 use crate::{
     Answer, CommandError,
     meters::Quarantined,
@@ -35,7 +35,7 @@ pub(super) struct Batch {
 }
 
 /// A command that was decided, and its answer.
-type Decided = (Box<Submission>, Result<Answer, CommandError>);
+type Decided = (Submitted, Result<Answer, CommandError>);
 
 /// A lane that serves.
 pub(super) struct Serving<'a> {
@@ -43,7 +43,7 @@ pub(super) struct Serving<'a> {
     pub(super) users: Users,
     pub(super) defaults: DefaultStates,
     /// Taken from the queue and not decided yet, because the batch in the making is full.
-    waiting: VecDeque<Box<Submission>>,
+    waiting: VecDeque<Submitted>,
     pub(super) batch: Batch,
     /// What held the answers of the batch before, for the next one's.
     spare: Vec<Decided>,
@@ -77,7 +77,7 @@ impl LaneTask {
     /// What an earlier failure left unsettled is decided first, all of it into one batch; nothing
     /// is taken from the queue until that one is durable, so a log that keeps failing does not
     /// collect more and more.
-    pub(super) async fn serve(&mut self, opened: Opened, unsettled: Vec<Box<Submission>>) -> Ended {
+    pub(super) async fn serve(&mut self, opened: Opened, unsettled: Vec<Submitted>) -> Ended {
         let parts = self.parts();
         let (mut serving, writer) = Serving::new(&parts, opened);
         let mut writer = Some(writer);
@@ -285,9 +285,7 @@ impl<'a> Serving<'a> {
     }
 }
 
-fn unsettled(
-    (mut submission, answer): (Box<Submission>, Result<Answer, CommandError>),
-) -> Box<Submission> {
+fn unsettled((mut submission, answer): (Submitted, Result<Answer, CommandError>)) -> Submitted {
     submission.accepted_before |=
         matches!(answer, Ok(Answer::Accepted(accepted)) if !accepted.replayed);
     submission

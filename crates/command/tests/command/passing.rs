@@ -32,6 +32,8 @@ enum Mishap {
     Lost,
     /// It is decided, and the answer never comes back.
     AnswerLost,
+    /// The answer is that there is no room.
+    NoRoom,
 }
 
 #[async_trait]
@@ -59,6 +61,12 @@ impl Courier for Town {
         if matches!(mishap, Some(Mishap::Lost)) {
             return Err(Undelivered::NotTaken("the road is closed".into()));
         }
+        if matches!(mishap, Some(Mishap::NoRoom)) {
+            return Ok(Passed {
+                decided: false,
+                ..passed(503)
+            });
+        }
         let node = self.nodes.read().expect("no test panics with it")[place].upgrade();
         let node = node.ok_or(Undelivered::NotTaken("nobody is there".into()))?;
         let request = Request {
@@ -75,12 +83,17 @@ impl Courier for Town {
                 status: 201,
                 headers: vec![("version".into(), accepted.version.to_string().into())],
                 body: Default::default(),
+                decided: true,
             }),
             Ok(_) => Ok(passed(200)),
             Err(CommandError::Elsewhere { .. } | CommandError::Unavailable { .. }) => {
                 Err(Undelivered::NotTaken("it is not the owner".into()))
             }
             Err(CommandError::OutcomeUnknown { .. }) => Err(Undelivered::Unknown("unknown".into())),
+            Err(CommandError::Overloaded { .. }) => Ok(Passed {
+                decided: false,
+                ..passed(503)
+            }),
             Err(_) => Ok(passed(409)),
         }
     }
@@ -91,6 +104,7 @@ fn passed(status: u16) -> Passed {
         status,
         headers: Vec::new(),
         body: Default::default(),
+        decided: true,
     }
 }
 
@@ -258,4 +272,41 @@ async fn a_writer_that_was_replaced_passes_on_what_is_unsettled() {
     assert_eq!(keys(&ground.events(LANE).await), ["unsettled"]);
     assert_eq!(first.ended(), [LANE], "it says that its lane has gone");
     assert!(second.ended().is_empty());
+}
+
+#[tokio::test]
+async fn that_there_is_no_room_says_nothing_about_the_attempt_before() {
+    let (ground, town, [_owner, other]) = two().await;
+    // The last one comes first.
+    town.befalls(Mishap::NoRoom);
+    town.befalls(Mishap::AnswerLost);
+    let answer = within(other.submit(add(5, "doubtful"))).await;
+    assert!(
+        matches!(answer, Ok(Answer::Passed(Passed { status: 201, .. }))),
+        "{answer:?}"
+    );
+    assert_eq!(keys(&ground.events(LANE).await), ["doubtful"]);
+
+    town.befalls(Mishap::NoRoom);
+    let answer = within(other.submit(add(5, "refused"))).await;
+    assert!(
+        matches!(answer, Ok(Answer::Passed(Passed { status: 503, .. }))),
+        "the first attempt left nothing, so its answer holds: {answer:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_command_that_no_node_knows_does_not_travel() {
+    let (_, town, [_owner, other]) = two().await;
+    town.befalls(Mishap::Lost);
+    let unknown = request(user(1), "counters/a?b", "{}", "unknown");
+    let answer = within(other.submit(unknown)).await;
+    assert!(
+        matches!(answer, Err(CommandError::UnknownCommand { .. })),
+        "{answer:?}"
+    );
+    assert_eq!(
+        town.mishaps.lock().expect("no test panics with it").len(),
+        1
+    );
 }
