@@ -8,11 +8,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::ready_made;
 
-/// How many requests wait for a lane; as many as a node lets wait.
-const WAITING_MAX: usize = 8192;
-/// How many requests one append takes.
-const BATCH_MAX: usize = 4096;
-
 /// The way to a lane's task.
 pub(crate) struct LaneQueue(mpsc::Sender<Waiting>);
 
@@ -28,8 +23,11 @@ impl LaneQueue {
     /// # Errors
     /// When the ready-made event cannot be made.
     pub(crate) fn serve(writer: Box<dyn LaneWriter>) -> Result<Self> {
-        let (sender, waiting) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(run(writer, waiting, ready_made::event()?));
+        // The bounds of a node's lane.
+        let bounds = foldline_command::Settings::default();
+        let (sender, waiting) = mpsc::channel(bounds.queue_commands_max);
+        let batch_max = bounds.batch_events_max;
+        tokio::spawn(run(writer, waiting, batch_max, ready_made::event()?));
         Ok(Self(sender))
     }
 
@@ -45,10 +43,11 @@ impl LaneQueue {
 async fn run(
     mut writer: Box<dyn LaneWriter>,
     mut waiting: mpsc::Receiver<Waiting>,
+    batch_max: usize,
     ready_made: NewEvent,
 ) {
     let mut taken = Vec::new();
-    while waiting.recv_many(&mut taken, BATCH_MAX).await > 0 {
+    while waiting.recv_many(&mut taken, batch_max).await > 0 {
         let events = taken.iter().map(|waiting: &Waiting| NewEvent {
             subject: waiting.user,
             ..ready_made.clone()

@@ -13,6 +13,7 @@ use std::{
 use anyhow::{Result, ensure};
 use foldline_event_log::{EventLog, Follower, From};
 use foldline_kernel::{Context, Lane};
+use foldline_projector::Settings;
 use foldline_read_model::Model;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, SqliteConnection,
@@ -22,10 +23,6 @@ use tokio::task::JoinSet;
 
 use crate::finished::{Cell, Finished};
 
-/// How many events a follower is asked for at a time, as a projector asks.
-const EVENTS_AT_A_TIME: usize = 512;
-/// How many rows go into one transaction, as while a generation is loaded.
-const TRANSACTION_ROWS: usize = 32_768;
 /// The most parameters, and the most rows, of one statement.
 const PARAMETERS_MAX: usize = 4096;
 const STATEMENT_ROWS_MAX: usize = 256;
@@ -68,8 +65,9 @@ async fn read(log: Arc<dyn EventLog>, model: Arc<Model>, lane: Lane) -> Result<(
         None => log.follow_lane(lane, From::Beginning).await?,
     };
     let mut read = 0;
+    let at_a_time = Settings::default().chunk_events_max;
     while read < all {
-        read += follower.next_batch(EVENTS_AT_A_TIME).await?.len() as u64;
+        read += follower.next_batch(at_a_time).await?.len() as u64;
     }
     Ok(())
 }
@@ -94,7 +92,7 @@ fn only_context(model: &Model) -> Option<&Context> {
 async fn write(finished: Arc<Finished>, file: std::path::PathBuf) -> Result<()> {
     let mut connection = open(&file).await?;
     execute(&mut connection, finished.table.clone()).await?;
-    for rows in finished.rows.chunks(TRANSACTION_ROWS) {
+    for rows in finished.rows.chunks(Settings::default().load_events_max) {
         execute(&mut connection, "BEGIN IMMEDIATE".into()).await?;
         insert(&mut connection, rows).await?;
         execute(&mut connection, "COMMIT".into()).await?;
