@@ -100,12 +100,11 @@ impl KafkaLog {
         lane: Lane,
         from: From,
     ) -> Result<Box<dyn Follower>, FollowError> {
-        let shared = Arc::clone(&self.shared);
-        let find = move || {
-            let start = start::find(&shared, only, lane, from)?;
-            Ok(KafkaFollower::new(shared, start))
+        let find = move |shared: &Arc<Shared>| {
+            let start = start::find(shared, only, lane, from)?;
+            Ok(KafkaFollower::new(Arc::clone(shared), start))
         };
-        let found = tokio::task::spawn_blocking(find).await;
+        let found = self.shared.look(lane, find).await;
         let follower = found.unwrap_or_else(|ended| Err(Shared::unavailable(lane, ended)))?;
         Ok(Box::new(follower))
     }
@@ -186,16 +185,14 @@ impl EventLog for KafkaLog {
     }
 
     async fn heads(&self, lane: Lane) -> Result<Heads, FollowError> {
-        let shared = Arc::clone(&self.shared);
-        let find = move || {
+        let find = move |shared: &Arc<Shared>| {
             shared
                 .check_lane(lane)
                 .map_err(|source| Shared::unavailable(lane, source))?;
-            super::kafka::ends::find(&shared, lane)
+            ends::find(shared, lane)
         };
-        let end = tokio::task::spawn_blocking(find)
-            .await
-            .unwrap_or_else(|ended| Err(Shared::unavailable(lane, ended)))?;
+        let found = self.shared.look(lane, find).await;
+        let end = found.unwrap_or_else(|ended| Err(Shared::unavailable(lane, ended)))?;
         Ok(end.heads)
     }
 }

@@ -319,13 +319,19 @@ impl Fed {
 /// Tells whether an error ends the reading of some partition, of which it does not say which.
 fn is_about_partitions(error: &KafkaError) -> bool {
     use rdkafka::types::RDKafkaErrorCode as Code;
-    !matches!(
-        error.rdkafka_error_code(),
-        Some(
-            Code::BrokerTransportFailure
-                | Code::AllBrokersDown
-                | Code::Resolve
-                | Code::OperationTimedOut
+    let code = error.rdkafka_error_code();
+    matches!(error, KafkaError::MessageConsumptionFatal(_))
+        || matches!(
+            code,
+            Some(
+                Code::AutoOffsetReset
+                    | Code::OffsetOutOfRange
+                    | Code::BadMessage
+                    | Code::InvalidMessage
+                    | Code::UnknownTopic
+                    | Code::UnknownPartition
+                    | Code::UnknownTopicOrPartition
+                    | Code::TopicAuthorizationFailed
+            )
         )
-    )
 }

@@ -82,9 +82,9 @@ impl KafkaFollower {
             Next::Passed(place) => self.at.scanned = place,
             Next::Events(items, scanned) => self.admit(items, scanned),
             Next::Nothing => {
-                let (shared, lane) = (Arc::clone(&self.shared), self.lane);
-                let find = move || ends::find(&shared, lane);
-                self.ending = Some(tokio::task::spawn_blocking(find));
+                let lane = self.lane;
+                let find = move |shared: &Arc<Shared>| ends::find(shared, lane);
+                self.ending = Some(self.shared.look(lane, find));
             }
             Next::Stopped(items, stop) => {
                 self.admit(items, None);

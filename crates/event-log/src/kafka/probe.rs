@@ -22,7 +22,7 @@ use super::client::{Clients, Consumer, Logging, Reading};
 use crate::Source;
 
 /// How many probes work at once; the others wait their turn.
-const PROBES_MAX: usize = 8;
+pub(crate) const PROBES_MAX: usize = 8;
 
 /// How far before the end the last record is looked for, step by step; beyond that from the
 /// beginning.

@@ -7,7 +7,10 @@ use std::sync::{
 
 use foldline_kernel::{Context, Lane, Topology};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
 
 use super::{
     Settings,
@@ -15,7 +18,7 @@ use super::{
     ends::LaneEnd,
     feed::Feed,
     pace::Paces,
-    probe::{Partition, Probes},
+    probe::{PROBES_MAX, Partition, Probes},
     topics::{Names, partition},
     topology,
     writing::Jobs,
@@ -35,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) feed: Feed,
     /// Who has which lane, once somebody has asked.
     pub(crate) owners: Mutex<Option<watch::Receiver<Owners>>>,
+    /// Turns to look into the topics, so that those who wait hold no thread.
+    looks: Arc<Semaphore>,
     /// Turns to read for oneself.
     pub(crate) catching_up: Arc<Semaphore>,
     /// The topics of the contexts, in the order of the topology.
@@ -70,12 +75,29 @@ impl Shared {
             paces: Paces::new(topology.lanes),
             feed: Feed::default(),
             owners: Mutex::default(),
+            looks: Arc::new(Semaphore::new(PROBES_MAX)),
             catching_up: Arc::new(Semaphore::new(CATCHING_UP_MAX)),
             topology_end: AtomicI64::new(0),
             known,
             writers: topology.all_lanes().map(|_| Mutex::default()).collect(),
             topology,
         }
+    }
+
+    /// Has something looked up beside the workers, when it is its turn.
+    pub(crate) fn look<T: Send + 'static>(
+        self: &Arc<Self>,
+        lane: Lane,
+        work: impl FnOnce(&Arc<Self>) -> Result<T, FollowError> + Send + 'static,
+    ) -> JoinHandle<Result<T, FollowError>> {
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            let turns = Arc::clone(&shared.looks);
+            let _turn = turns.acquire().await.expect("it is never closed");
+            tokio::task::spawn_blocking(move || work(&shared))
+                .await
+                .unwrap_or_else(|ended| Err(Self::unavailable(lane, ended)))
+        })
     }
 
     /// A lane's partition of every context, in the order of the topology.

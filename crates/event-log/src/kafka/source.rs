@@ -204,12 +204,12 @@ impl Source {
 
     /// Finds the lane's end and has the feed read from there on.
     fn join(&mut self) {
-        let (shared, lane) = (Arc::clone(&self.shared), self.lane);
-        self.joining = Some(tokio::task::spawn_blocking(move || {
-            let end = ends::find(&shared, lane)?;
+        let lane = self.lane;
+        self.joining = Some(self.shared.look(lane, move |shared| {
+            let end = ends::find(shared, lane)?;
             shared
                 .feed
-                .join(&shared, lane, end)
+                .join(shared, lane, end)
                 .map_err(|source| Shared::unavailable(lane, source))
         }));
     }

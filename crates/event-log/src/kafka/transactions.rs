@@ -183,3 +183,6 @@ fn is_fenced(code: Option<RDKafkaErrorCode>) -> bool {
         )
     )
 }
+
+#[cfg(test)]
+mod tests;
