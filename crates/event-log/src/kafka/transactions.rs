@@ -35,6 +35,9 @@ use super::{
 };
 use crate::Source;
 
+/// How long an abort is waited for: it only makes certain what the next writer finds out anyway.
+const ABORT_MAX: Duration = Duration::from_secs(1);
+
 /// How long a full producer is given before it is asked again.
 const FULL_PAUSE: Duration = Duration::from_millis(1);
 
@@ -165,7 +168,7 @@ impl Transactions {
     }
 
     fn abort(&self, why: impl Into<Source>) -> Failed {
-        match self.producer.abort_transaction(self.timeout) {
+        match self.producer.abort_transaction(self.timeout.min(ABORT_MAX)) {
             Ok(()) => Failed::nothing(why),
             Err(error) if is_fenced(error.rdkafka_error_code()) => Failed::Fenced,
             Err(_) => Failed::unknown(why),

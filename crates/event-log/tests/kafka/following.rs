@@ -10,9 +10,11 @@ use foldline_event_log::{
 use foldline_kernel::{Checkpoint, Lane, LaneSequence, Sequence};
 use foldline_schema::Event;
 
+use rdkafka::{Offset, TopicPartitionList, admin::AdminOptions};
+
 use crate::{
     LANE, contexts,
-    ground::{Ground, TIMEOUT},
+    ground::{Ground, TIMEOUT, admin},
     raw,
 };
 
@@ -124,6 +126,28 @@ async fn followers_of_many_lanes_pass_from_their_own_reading_to_the_common_one()
     }
     for read in reading {
         assert!(read.await.unwrap() >= 20);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_lost_its_beginning_is_told() {
+    let ground = Ground::new();
+    let log = ground.open(&contexts()).await.unwrap();
+    fill(&log, LANE, 30).await;
+    let mut kept = TopicPartitionList::new();
+    let orders = format!("{}orders", ground.prefix);
+    kept.add_partition_offset(&orders, i32::from(LANE.0), Offset::Offset(4))
+        .unwrap();
+    let deleted = admin().delete_records(&kept, &AdminOptions::new()).await;
+    deleted.unwrap();
+    let mut follower = log.follow_lane(LANE, From::Beginning).await.unwrap();
+    let stopped = tokio::time::timeout(TIMEOUT, follower.next_batch(1)).await;
+    match stopped.expect("it stops in time") {
+        Err(FollowError::Corrupt { corruption, .. }) => {
+            let told = corruption.to_string();
+            assert!(told.contains("lost its beginning"), "{told}");
+        }
+        other => panic!("{other:?}"),
     }
 }
 

@@ -124,6 +124,11 @@ impl Part {
             Some(RDKafkaErrorCode::BadMessage | RDKafkaErrorCode::InvalidMessage) => {
                 self.held = Some(Err(Corruption::Record(error.to_string())));
             }
+            // Nothing is ever taken away from the topics by the log itself.
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                let gone = format!("`{}` has lost its beginning", self.partition.topic);
+                self.held = Some(Err(Corruption::Record(gone)));
+            }
             _ => self.failed = Some(error),
         }
     }
