@@ -114,7 +114,7 @@ impl Transactions {
     }
 
     /// Writes all records or none, and returns once they are committed.
-    pub(crate) fn write(&self, records: &[Outgoing], timestamp_ms: i64) -> Result<(), Failed> {
+    pub(crate) fn write(&self, records: Vec<Outgoing>, timestamp_ms: i64) -> Result<(), Failed> {
         let failed_before = self.producer.context().failed();
         fail::fail_point!("log::before_begin", |_| std::process::abort());
         self.producer.begin_transaction().map_err(|error| {
@@ -145,14 +145,14 @@ impl Transactions {
     }
 
     /// Hands a record to the client, which takes it once there is room for it.
-    fn send(&self, record: &Outgoing, timestamp_ms: i64) -> Result<(), KafkaError> {
+    fn send(&self, record: Outgoing, timestamp_ms: i64) -> Result<(), KafkaError> {
         let deadline = Instant::now() + self.timeout;
         let mut outgoing = BaseRecord::to(&record.topic)
             .partition(self.partition)
             .key(&record.key)
             .payload(record.value.as_ref())
             .timestamp(timestamp_ms);
-        outgoing.headers = record.headers.clone();
+        outgoing.headers = record.headers;
         loop {
             match self.producer.send(outgoing) {
                 Ok(()) => return Ok(()),

@@ -128,7 +128,7 @@ impl Writing {
         let announced = writing.of_lane(writing.owner.announced());
         writing
             .transactions
-            .write(&[announced], now_ms())
+            .write(vec![announced], now_ms())
             .map_err(|failed| {
                 unavailable(match failed {
                     Failed::Fenced => "another writer was opened at the same time".into(),
@@ -173,8 +173,9 @@ impl Writing {
         }
         self.pace.hold_back();
         let begun = Instant::now();
-        let written = self.transactions.write(&records, now_ms());
-        self.pace.wrote(records.len(), begun.elapsed());
+        let count = records.len();
+        let written = self.transactions.write(records, now_ms());
+        self.pace.wrote(count, begun.elapsed());
         for answer in answers {
             // Whoever has gone finds the outcome in the log.
             let _ = answer.send(written.clone());

@@ -42,8 +42,7 @@ impl Pretended {
             value: Bytes::from_static(b"an event"),
             headers: None,
         };
-        let records: Vec<_> = (0..20).map(record).collect();
-        self.transactions.write(&records, 0)
+        self.transactions.write((0..20).map(record).collect(), 0)
     }
 
     /// Writes once as it should be, then with the broker's next answers of a kind being errors.
