@@ -7,7 +7,7 @@ use foldline_read_model::Model;
 use foldline_tables::{
     GenerationNumber,
     GenerationState::{Previous, Serving},
-    faulty::{Fault, Faults, Operation},
+    faulty::{Fault, Faults, Gate, Operation},
 };
 
 use crate::{
@@ -79,10 +79,16 @@ async fn a_switch_whose_answer_was_lost_has_happened_all_the_same() {
 async fn what_became_of_a_switch_is_found_out_once_the_registry_answers() {
     let world = world(rarely()).await;
     world.node.replay(&world.model).await;
+    // The new generation is not written before the faults are there.
+    let gate = Gate::default();
+    let held = Fault::HeldBefore(gate.clone());
+    world.faults.on(Operation::Writer, held);
     let progress = world.node.projectors.replay("names").await.unwrap();
+    gate.arrived().await;
     // Neither the switch nor the look after it is answered.
     world.faults.on(Operation::Generations, Fault::Unavailable);
     world.faults.on(Operation::Switch, Fault::LostAnswer);
+    gate.open();
     let replayed = end_of(progress).await;
     assert_eq!(replayed.phase, ReplayPhase::Switched, "{replayed:?}");
     assert_eq!(world.faults.waiting(), 0);
