@@ -44,9 +44,9 @@ pub(crate) struct Limits {
 }
 
 impl Assembly {
-    /// Begins a batch in memory that another one needed.
-    pub(crate) fn within(mut spare: Vec<(RowKey, Change)>) -> Self {
-        spare.clear();
+    /// Begins a batch in the emptied memory of another one.
+    pub(crate) fn within(spare: Vec<(RowKey, Change)>) -> Self {
+        debug_assert!(spare.is_empty(), "rows are written once");
         Self {
             rows: spare,
             ..Self::default()

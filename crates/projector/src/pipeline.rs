@@ -351,6 +351,11 @@ impl<'p> Pipeline<'p> {
             (shared.notice)(&model.name);
         }
         self.spare = batch.rows;
+        self.spare.clear();
+        if !self.loading {
+            // Loading took far larger batches; a generation that keeps up must not hold that.
+            self.spare.shrink_to(shared.settings.batch_events_max);
+        }
         let view = model.name.to_string();
         metrics::histogram!("foldline_view_batch_events", "view" => view.clone())
             .record(events as f64);
