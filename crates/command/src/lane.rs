@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::opening::Pauses;
-use crate::{Answer, CommandError, Contexts, Request, Settings, meters::Meters, side::LaneHealth};
+use crate::{Answer, CommandError, Contexts, Request, Settings, meters::Meters, owned::LaneHealth};
 
 /// A command on its way to an answer changes hands many times, so it goes about in a box.
 pub(crate) type Submitted = Box<Submission>;

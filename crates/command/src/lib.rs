@@ -16,11 +16,13 @@ mod answer;
 mod contexts;
 mod lane;
 mod meters;
+mod owned;
 mod passing;
 mod side;
 mod user;
 
 pub use answer::{Accepted, Answer, CommandError, Credentials, Request};
 pub use contexts::{Contexts, ParseError};
+pub use owned::LaneHealth;
 pub use passing::{Courier, Neighbours, Owner, Owners, Passed, Undelivered};
-pub use side::{CommandSide, LaneHealth, Settings};
+pub use side::{CommandSide, Settings};

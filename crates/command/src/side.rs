@@ -8,16 +8,14 @@ use std::{
 use foldline_event_log::{EventLog, SnapshotStore};
 use foldline_kernel::{CommandId, Lane, Right};
 use foldline_schema::command_hash;
-use tokio::{
-    sync::{mpsc, oneshot, watch},
-    task::JoinHandle,
-};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Answer, CommandError, Contexts, Neighbours, Request,
     lane::{LaneTask, Submission, Submitted, parse_error},
     meters::Meters,
+    owned::{LaneHandle, LaneHealth},
 };
 
 /// The bounds of the command side.
@@ -57,21 +55,6 @@ impl Default for Settings {
     }
 }
 
-/// What a lane is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LaneHealth {
-    /// It is being taken over; the text says what holds it up, if anything.
-    Opening(String),
-    /// It takes commands.
-    Serving,
-    /// It takes none until somebody has looked; the text says why.
-    Closed(String),
-    /// The node has stopped.
-    Stopped,
-    /// Another node owns it.
-    Elsewhere,
-}
-
 /// Takes commands, decides them lane by lane and answers them.
 pub struct CommandSide {
     contexts: Arc<Contexts>,
@@ -83,29 +66,6 @@ pub struct CommandSide {
     /// By lane; `None` where another node owns it. Nothing is awaited while it is locked.
     lanes: Vec<RwLock<Option<LaneHandle>>>,
     meters: Arc<Meters>,
-}
-
-/// A lane that this node owns.
-struct LaneHandle {
-    queue: mpsc::Sender<Submitted>,
-    health: watch::Receiver<LaneHealth>,
-    /// Ends this lane alone.
-    stop: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-impl LaneHandle {
-    fn health(&self) -> LaneHealth {
-        let health = self.health.borrow().clone();
-        let gone = self.health.has_changed().is_err();
-        match health {
-            // A task that ends says so last; this one did not come to that.
-            LaneHealth::Opening(_) | LaneHealth::Serving if gone => {
-                LaneHealth::Closed("its task has failed; start the node again".to_owned())
-            }
-            health => health,
-        }
-    }
 }
 
 impl CommandSide {

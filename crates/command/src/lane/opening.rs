@@ -8,7 +8,7 @@ use foldline_kernel::LaneSequence;
 use super::{LaneTask, STOPPING, Submitted, curing::Curing};
 use crate::{
     CommandError,
-    side::LaneHealth,
+    owned::LaneHealth,
     user::{self, Users},
 };
 
