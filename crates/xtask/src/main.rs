@@ -1,10 +1,11 @@
-//! The commands that look after the workspace: tests, servers for them, goldens, benchmarks, the
-//! architecture check.
+//! The commands that look after the workspace: tests, servers for them, goldens, benchmarks, faults,
+//! the architecture check.
 //!
 //! `cargo xtask test` is what a developer runs, and what the build machine runs.
 
 mod architecture;
 mod bench;
+mod faults;
 mod goldens;
 mod services;
 mod test;
@@ -27,6 +28,8 @@ enum Command {
     /// Measures a part beside its floor: the least work with which it could be done.
     #[command(subcommand)]
     Bench(bench::Command),
+    /// Lets faults befall real nodes on a real broker under load, and checks what they promise.
+    Faults(faults::Arguments),
     /// Real servers on this machine's loopback: Kafka, Cassandra, Postgres.
     #[command(subcommand)]
     Services(services::Command),
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Command::Goldens => goldens::run(),
         Command::Architecture => architecture::run(),
         Command::Bench(command) => bench::run(&command),
+        Command::Faults(arguments) => faults::run(&arguments),
         Command::Services(command) => services::run(&command),
     };
     match done {

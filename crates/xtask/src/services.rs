@@ -31,13 +31,17 @@ mod stop;
 mod tail;
 mod up;
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use anyhow::{Context, Result};
 
-pub(crate) use self::{interrupt::Interrupt, lease::Lease, server::Server};
+pub(crate) use self::{interrupt::Interrupt, lease::Lease, lock::Lock, server::Server};
 use self::{
     ports::Ports,
+    programs::{JAVA, Java, require},
     record::{Engine, Places},
     status::Status,
     up::Wish,
@@ -132,6 +136,27 @@ pub(crate) fn run(command: &Command) -> Result<()> {
             }
         }
         Command::Logs { server, follow } => logs::print(&places, *server, *follow),
+    }
+}
+
+/// What it takes to run a broker of one's own.
+pub(crate) struct KafkaPrograms {
+    /// The Java that runs it.
+    pub(crate) java: PathBuf,
+    /// The directory of its jars.
+    pub(crate) jars: PathBuf,
+}
+
+impl KafkaPrograms {
+    /// Returns where they are, fetched now if they are not there.
+    ///
+    /// # Errors
+    /// When something is missing and cannot be had.
+    pub(crate) fn fetch(interrupt: &Interrupt) -> Result<Self> {
+        let jars = fetch::programs(Server::Kafka, interrupt)?;
+        require(&[JAVA])?;
+        let java = Java::find()?.path;
+        Ok(Self { java, jars })
     }
 }
 

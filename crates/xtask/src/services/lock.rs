@@ -15,14 +15,14 @@ use super::{note, process::LOOK_EVERY};
 const LOCK_MAX: Duration = Duration::from_secs(1_200);
 
 /// A locked file; dropping it unlocks, and so does the end of the process, whatever ends it.
-pub(super) struct Lock(File);
+pub(crate) struct Lock(File);
 
 impl Lock {
     /// Locks a file, alone; waits for whoever has it.
     ///
     /// # Errors
     /// When the file cannot be opened, or is not unlocked in time.
-    pub(super) fn take(path: &Path, what: &str) -> Result<Self> {
+    pub(crate) fn take(path: &Path, what: &str) -> Result<Self> {
         Self::wait(path, what, File::try_lock)
     }
 
