@@ -8,7 +8,7 @@ use foldline_kernel::{
     UserId, Version,
 };
 
-use crate::Passed;
+use crate::{Hop, Passed};
 
 /// A command as it comes in, not yet looked into.
 #[derive(Clone, Debug)]
@@ -35,8 +35,8 @@ pub struct Request {
     pub correlation_id: Option<String>,
     /// What the caller proved itself by, to be shown to the owner of the lane as well.
     pub credentials: Option<Credentials>,
-    /// Whether another node passed it on; this one then decides it or refuses it.
-    pub passed_on: bool,
+    /// What another node says that passed it on; this one then decides it or refuses it.
+    pub passed_on: Option<Hop>,
     /// How long its caller still waits, where that is known; the node's own bound holds as well.
     pub within: Option<Duration>,
 }

@@ -5,10 +5,15 @@ mod deciding;
 mod opening;
 mod round;
 mod serving;
+mod turns;
 
 pub(crate) use deciding::parse_error;
 
-use std::{any::Any, sync::Arc, time::Instant};
+use std::{
+    any::Any,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use foldline_event_log::{EventLog, SnapshotStore};
 use foldline_kernel::{Lane, Timestamp};
@@ -64,6 +69,11 @@ pub(crate) struct LaneTask {
     pub(crate) stop: CancellationToken,
     pub(crate) meters: Arc<Meters>,
 }
+
+/// How long a lane that other nodes could own waits after a failed append before it opens another
+/// writer. A node that was paused hears within this time that its lanes are others' now, and lets
+/// them go (which ends the wait) instead of fencing whoever has them.
+const TAKE_BACK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why nothing new is begun any more.
 const STOPPING: &str = "the node is stopping";
@@ -141,6 +151,9 @@ impl LaneTask {
                     }
                     unsettled_max = unsettled_max.max(commands.len());
                     unsettled = commands;
+                    if self.address.is_some() {
+                        pauses.at_least(TAKE_BACK_PAUSE);
+                    }
                     let paused = self.pause(reason, &mut pauses, &mut unsettled).await;
                     if let Err(stopping) = paused {
                         return Err(Closed::For(unsettled, stopping));

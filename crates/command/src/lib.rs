@@ -14,6 +14,7 @@
 
 mod answer;
 mod contexts;
+mod hop;
 mod lane;
 mod meters;
 mod owned;
@@ -23,6 +24,7 @@ mod user;
 
 pub use answer::{Accepted, Answer, CommandError, Credentials, Request};
 pub use contexts::{Contexts, ParseError};
+pub use hop::{Hop, ParseHopError};
 pub use owned::LaneHealth;
 pub use passing::{Courier, Neighbours, Owner, Owners, Passed, Undelivered};
 pub use side::{CommandSide, Settings};

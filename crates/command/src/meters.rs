@@ -6,7 +6,7 @@ use foldline_kernel::Lane;
 use metrics::{Counter, Gauge, Histogram};
 use rustc_hash::FxHashMap;
 
-use crate::{Answer, CommandError, Contexts};
+use crate::{Answer, CommandError, Contexts, passing::Attempt};
 
 /// How many lanes have a queue gauge of their own.
 const LANES_METERED_MAX: usize = 64;
@@ -17,6 +17,14 @@ pub(crate) struct Meters {
     batch_events: Histogram,
     quarantined: Gauge,
     queued: Vec<Gauge>,
+    passed_on: PassedOn,
+}
+
+/// What became of attempts to have commands decided elsewhere.
+struct PassedOn {
+    answered: Counter,
+    not_taken: Counter,
+    unanswered: Counter,
 }
 
 struct ContextMeters {
@@ -36,6 +44,17 @@ impl Meters {
                 .take(LANES_METERED_MAX)
                 .map(|lane| metrics::gauge!("foldline_queue_commands", "lane" => lane.to_string()))
                 .collect(),
+            passed_on: PassedOn::new(),
+        }
+    }
+
+    /// Counts an attempt that another node was part of, or should have been.
+    pub(crate) fn attempt(&self, attempt: &Attempt) {
+        match attempt {
+            Attempt::Answered(Ok(Answer::Passed(_))) => self.passed_on.answered.increment(1),
+            Attempt::Answered(_) => {}
+            Attempt::NotTaken(_) => self.passed_on.not_taken.increment(1),
+            Attempt::Unknown(_) => self.passed_on.unanswered.increment(1),
         }
     }
 
@@ -102,6 +121,17 @@ impl Quarantined {
 impl Drop for Quarantined {
     fn drop(&mut self) {
         self.gauge.decrement(f64::from(self.users));
+    }
+}
+
+impl PassedOn {
+    fn new() -> Self {
+        let counter = |outcome| metrics::counter!("foldline_passed_on_total", "outcome" => outcome);
+        Self {
+            answered: counter("answered"),
+            not_taken: counter("not_taken"),
+            unanswered: counter("unanswered"),
+        }
     }
 }
 

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Trying again is safe because of the key: an attempt that did take effect is found by it, here
-//! or there, and answered as it was the first time.
+//! or there, and answered as it was the first time. One that is still on its way when a later one
+//! is refused is not taken any more (`lane/turns.rs`).
 
 use std::{
     sync::Arc,
@@ -17,8 +18,9 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use foldline_kernel::{Epoch, Lane};
+use uuid::Uuid;
 
-use crate::{Answer, CommandError, CommandSide, Request};
+use crate::{Answer, CommandError, CommandSide, Hop, LaneHealth, Request};
 
 /// The longest pause before a command is tried again that found no owner, or the wrong one. A
 /// change of owners ends it.
@@ -50,7 +52,8 @@ pub trait Owners: Send + Sync + 'static {
 /// Brings commands to other nodes.
 #[async_trait]
 pub trait Courier: Send + Sync + 'static {
-    /// Brings a command to a node, which MUST decide it itself or refuse it, but not pass it on.
+    /// Brings a command to a node, which MUST decide it itself or refuse it, but not pass it on;
+    /// it MUST be told the hop.
     ///
     /// # Errors
     /// [`Undelivered`]: there is no answer of the node that the caller could be given.
@@ -58,6 +61,7 @@ pub trait Courier: Send + Sync + 'static {
         &self,
         to: &Owner,
         request: &Request,
+        hop: Hop,
         deadline: Instant,
     ) -> Result<Passed, Undelivered>;
 }
@@ -99,8 +103,31 @@ pub struct Neighbours {
     pub address: String,
 }
 
+/// The attempts of one submission.
+struct Trip {
+    /// `None` until the command is passed on: one that is decided here needs none.
+    id: Option<Uuid>,
+    /// How many attempts have ended without an answer, so that they may still be on their way.
+    unanswered: u32,
+}
+
+impl Trip {
+    /// Describes the next attempt to the owner it goes to.
+    fn hop(&mut self, owner: &Owner) -> Hop {
+        Hop {
+            trip: *self.id.get_or_insert_with(Uuid::now_v7),
+            attempt: self.unanswered + 1,
+            epoch: owner.epoch,
+        }
+    }
+
+    fn may_have_arrived(&self) -> bool {
+        self.unanswered > 0
+    }
+}
+
 /// How one attempt ended.
-enum Attempt {
+pub(crate) enum Attempt {
     Answered(Result<Answer, CommandError>),
     /// It certainly left nothing; why.
     NotTaken(String),
@@ -123,28 +150,35 @@ impl CommandSide {
     ) -> Result<Answer, CommandError> {
         self.check_names(&request)?;
         let lane = self.lane_of(&request);
+        if request.passed_on.is_some() {
+            return self.submit_as_owner(lane, request, begun).await;
+        }
         let deadline = self.deadline(&request, begun);
-        let (mut pause, mut maybe_taken) = (RETRY_PAUSE_MIN, false);
+        let mut pause = RETRY_PAUSE_MIN;
+        let mut trip = Trip {
+            id: None,
+            unanswered: 0,
+        };
         loop {
             let owner = neighbours.owners.owner(lane);
-            let attempt = self.attempt(neighbours, &request, owner.as_ref(), begun);
-            let reason = match attempt.await {
-                Attempt::Answered(answer) if !maybe_taken || is_decision(&answer) => return answer,
-                // The node that passed it on tries again, by the key.
-                Attempt::Answered(Err(CommandError::Elsewhere { .. })) => {
-                    return Err(CommandError::OutcomeUnknown { key: request.key });
+            let attempt = self.attempt(neighbours, &request, owner.as_ref(), &mut trip, begun);
+            let attempt = attempt.await;
+            self.meters().attempt(&attempt);
+            let reason = match attempt {
+                Attempt::Answered(answer) if !trip.may_have_arrived() || is_decision(&answer) => {
+                    return answer;
                 }
                 Attempt::Answered(_) => "the owner decides nothing now".to_owned(),
                 Attempt::NotTaken(reason) => reason,
                 Attempt::Unknown(reason) => {
-                    maybe_taken = true;
+                    trip.unanswered += 1;
                     reason
                 }
             };
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 tracing::warn!(%lane, reason, "a command found no owner of its lane in time");
-                return Err(match maybe_taken {
+                return Err(match trip.may_have_arrived() {
                     true => CommandError::OutcomeUnknown { key: request.key },
                     false => CommandError::Unavailable { lane, reason },
                 });
@@ -153,6 +187,28 @@ impl CommandSide {
             // Elapsed or changed, the next attempt comes.
             let _ = tokio::time::timeout(pause.min(left), changed).await;
             pause = (pause * 2).min(RETRY_PAUSE_MAX);
+        }
+    }
+
+    /// Decides what another node has passed on, or says that it is not for this node to decide.
+    /// One hop: a node that passes on what was passed on to it could go on for ever.
+    async fn submit_as_owner(
+        &self,
+        lane: Lane,
+        request: Request,
+        begun: Instant,
+    ) -> Result<Answer, CommandError> {
+        let attempt = match self.owns(lane) {
+            true => self.attempt_here(lane, &request, begun).await,
+            false => Attempt::NotTaken("it is not ours".to_owned()),
+        };
+        match attempt {
+            Attempt::Answered(answer) => answer,
+            Attempt::NotTaken(_) => Err(CommandError::Elsewhere {
+                lane,
+                maybe_taken: false,
+            }),
+            Attempt::Unknown(_) => Err(CommandError::OutcomeUnknown { key: request.key }),
         }
     }
 
@@ -178,34 +234,46 @@ impl CommandSide {
         neighbours: &Neighbours,
         request: &Request,
         owner: Option<&Owner>,
+        trip: &mut Trip,
         begun: Instant,
     ) -> Attempt {
         let lane = self.lane_of(request);
         if self.owns(lane) {
-            let taken_over = || "the lane was taken over".to_owned();
-            return match self.submit_here(request.clone(), begun).await {
-                Err(CommandError::Elsewhere { maybe_taken, .. }) if maybe_taken => {
-                    Attempt::Unknown(taken_over())
-                }
-                Err(CommandError::Elsewhere { .. }) => Attempt::NotTaken(taken_over()),
-                answer => Attempt::Answered(answer),
-            };
+            return self.attempt_here(lane, request, begun).await;
         }
-        // One hop: a node that passes on what was passed on to it could go on for ever.
-        if request.passed_on {
-            return Attempt::Answered(Err(CommandError::Elsewhere {
-                lane,
-                maybe_taken: false,
-            }));
+        if let LaneHealth::Closed(reason) = self.health_of(lane) {
+            return Attempt::Answered(Err(CommandError::Unavailable { lane, reason }));
         }
         let Some(owner) = owner.filter(|owner| owner.address != neighbours.address) else {
             return Attempt::NotTaken("no node has announced itself as its owner".to_owned());
         };
-        let deadline = self.deadline(request, begun);
-        match neighbours.courier.pass_on(owner, request, deadline).await {
+        let (hop, deadline) = (trip.hop(owner), self.deadline(request, begun));
+        let passed_on = neighbours.courier.pass_on(owner, request, hop, deadline);
+        match passed_on.await {
             Ok(passed) => Attempt::Answered(Ok(Answer::Passed(passed))),
             Err(Undelivered::NotTaken(reason)) => Attempt::NotTaken(reason),
             Err(Undelivered::Unknown(reason)) => Attempt::Unknown(reason),
+        }
+    }
+
+    /// Tries once here. What a lane says that is being let go concerns its next owner.
+    async fn attempt_here(&self, lane: Lane, request: &Request, begun: Instant) -> Attempt {
+        let answer = self.submit_here(request.clone(), begun).await;
+        let is_let_go = || !self.owns(lane) && self.health_of(lane) == LaneHealth::Elsewhere;
+        match answer {
+            Err(CommandError::Elsewhere { maybe_taken, .. }) if maybe_taken => {
+                Attempt::Unknown("the lane was taken over".to_owned())
+            }
+            Err(CommandError::Elsewhere { .. }) => {
+                Attempt::NotTaken("the lane was taken over".to_owned())
+            }
+            Err(CommandError::Unavailable { reason, .. }) if is_let_go() => {
+                Attempt::NotTaken(reason)
+            }
+            Err(CommandError::OutcomeUnknown { .. }) if is_let_go() => {
+                Attempt::Unknown("the lane was let go".to_owned())
+            }
+            answer => Attempt::Answered(answer),
         }
     }
 }

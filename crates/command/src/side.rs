@@ -200,6 +200,10 @@ impl CommandSide {
         begun + request.within.map_or(bound, |within| within.min(bound))
     }
 
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
     fn read(&self, lane: Lane) -> RwLockReadGuard<'_, Option<LaneHandle>> {
         let slot = self.lanes[lane.index()].read();
         slot.unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -327,13 +331,16 @@ impl CommandSide {
 
     /// Returns what every lane is doing, by lane.
     pub fn health(&self) -> Vec<LaneHealth> {
-        let health = |lane| {
-            let owned = self.read(lane);
-            owned
-                .as_ref()
-                .map_or(LaneHealth::Elsewhere, LaneHandle::health)
-        };
-        self.log.topology().all_lanes().map(health).collect()
+        let lanes = self.log.topology().all_lanes();
+        lanes.map(|lane| self.health_of(lane)).collect()
+    }
+
+    /// Returns what a lane is doing.
+    pub fn health_of(&self, lane: Lane) -> LaneHealth {
+        let owned = self.read(lane);
+        owned
+            .as_ref()
+            .map_or(LaneHealth::Elsewhere, LaneHandle::health)
     }
 
     /// Sets the gauges of what waits, for whoever is about to read them: commands come and go too

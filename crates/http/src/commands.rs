@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::Response,
 };
-use foldline_command::{Accepted, Answer, CommandError, CommandSide, Credentials, Request};
+use foldline_command::{Accepted, Answer, CommandError, CommandSide, Credentials, Hop, Request};
 use foldline_kernel::{Caller, CommandId, Context, Timestamp, UserId, Version};
 
 use crate::{
@@ -96,7 +96,7 @@ fn request(
         causation_id: header_value(headers, &CAUSATION_ID, cause)?,
         correlation_id: header_value(headers, &CORRELATION_ID, cause)?,
         credentials: header_value(headers, &header::AUTHORIZATION, credentials)?,
-        passed_on: headers.contains_key(&PASSED_ON),
+        passed_on: header_value(headers, &PASSED_ON, str::parse::<Hop>)?,
         within: header_value(headers, &WITHIN, millis)?,
     })
 }

@@ -12,7 +12,7 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use foldline_command::{Courier, Owner, Passed, Request, Undelivered};
+use foldline_command::{Courier, Hop, Owner, Passed, Request, Undelivered};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::{
     client::legacy::{self, Client, connect::HttpConnector},
@@ -26,7 +26,7 @@ use crate::{
     problem,
 };
 
-/// Says that another node passed the command on: this one decides it or refuses it.
+/// Says that another node passed the command on, and how: this one decides it or refuses it.
 pub(crate) const PASSED_ON: HeaderName = HeaderName::from_static("foldline-passed-on");
 /// How many milliseconds the caller of a command still waits.
 pub(crate) const WITHIN: HeaderName = HeaderName::from_static("foldline-within");
@@ -66,10 +66,11 @@ impl Courier for HttpCourier {
         &self,
         to: &Owner,
         request: &Request,
+        hop: Hop,
         deadline: Instant,
     ) -> Result<Passed, Undelivered> {
         let within = deadline.saturating_duration_since(Instant::now());
-        let http = written(to, request, within)
+        let http = written(to, request, hop, within)
             .map_err(|error| Undelivered::NotTaken(format!("cannot be written: {error}")))?;
         let answered = async {
             let response = self.client.request(http).await.map_err(|e| unreached(&e))?;
@@ -94,6 +95,7 @@ impl Courier for HttpCourier {
 fn written(
     to: &Owner,
     request: &Request,
+    hop: Hop,
     within: Duration,
 ) -> Result<HttpRequest<Full<Bytes>>, axum::http::Error> {
     let uri = format!(
@@ -105,7 +107,7 @@ fn written(
         .uri(uri)
         .header(header::CONTENT_TYPE, "application/json")
         .header(IDEMPOTENCY_KEY, request.key.as_str())
-        .header(PASSED_ON, "1")
+        .header(PASSED_ON, hop.to_string())
         .header(WITHIN, within.as_millis().to_string());
     let optional = [
         (

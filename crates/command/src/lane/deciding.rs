@@ -24,6 +24,7 @@ impl Serving<'_> {
             return;
         }
         let answer = self.answer(&mut submission);
+        let answer = self.in_turn(&submission, answer);
         fail_point!("command::decided", |_| std::process::abort());
         self.batch.decided.push((submission, answer));
     }
@@ -35,6 +36,7 @@ impl Serving<'_> {
         if let Some(accepted) = self.repeated(submission)? {
             return Ok(Answer::Accepted(accepted));
         }
+        self.check_turn(submission)?;
         let (request, context) = (&submission.request, submission.context);
         let current = self.version(request.user, context);
         if let Some(expected) = request.if_match.filter(|expected| *expected != current) {

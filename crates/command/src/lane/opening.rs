@@ -45,6 +45,11 @@ impl Pauses {
         pause
     }
 
+    /// Makes the next pause no shorter than this.
+    pub(super) fn at_least(&mut self, pause: Duration) {
+        self.next = self.next.max(pause);
+    }
+
     fn patience_is_over(&self) -> bool {
         self.failing_since
             .is_some_and(|since| since.elapsed() >= PATIENCE)

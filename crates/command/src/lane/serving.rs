@@ -7,7 +7,9 @@ use foldline_kernel::LaneSequence;
 use foldline_schema::NewEvent;
 use rustc_hash::FxHashMap;
 
-use super::{Ended, LaneTask, Submitted, curing::Curing, opening::Opened, round::Rounds};
+use super::{
+    Ended, LaneTask, Submitted, curing::Curing, opening::Opened, round::Rounds, turns::Turns,
+};
 use crate::{
     Answer, CommandError,
     meters::Quarantined,
@@ -58,6 +60,7 @@ pub(super) struct Serving<'a> {
     pub(super) type_names: FxHashMap<&'static str, std::sync::Arc<str>>,
     pub(super) rounds: Rounds,
     curing: Curing,
+    pub(super) turns: Turns,
     pub(super) quarantined: Quarantined,
 }
 
@@ -194,6 +197,7 @@ impl<'a> Serving<'a> {
             durable_batch: 0,
             rounds,
             curing: opened.curing,
+            turns: Turns::new(opened.writer.epoch(), task.settings.command_timeout),
             ahead,
             type_names: FxHashMap::default(),
             quarantined,

@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use foldline_command::{
-    Answer, CommandError, CommandSide, Courier, Neighbours, Owner, Owners, Passed, Request,
+    Answer, CommandError, CommandSide, Courier, Hop, Neighbours, Owner, Owners, Passed, Request,
     Settings, Undelivered,
 };
 use foldline_event_log::faulty::AppendFault;
@@ -25,6 +25,8 @@ struct Town {
     owner: watch::Sender<Option<Owner>>,
     /// What befalls the next commands on their way.
     mishaps: Mutex<Vec<Mishap>>,
+    /// Commands whose connections broke before they had arrived, and that still may.
+    on_their_way: Mutex<Vec<(usize, Request)>>,
 }
 
 enum Mishap {
@@ -32,6 +34,8 @@ enum Mishap {
     Lost,
     /// It is decided, and the answer never comes back.
     AnswerLost,
+    /// The connection breaks, and the command arrives when everybody has forgotten it.
+    Delayed,
     /// The answer is that there is no room.
     NoRoom,
 }
@@ -54,6 +58,7 @@ impl Courier for Town {
         &self,
         to: &Owner,
         request: &Request,
+        hop: Hop,
         deadline: Instant,
     ) -> Result<Passed, Undelivered> {
         let place: usize = to.address.parse().expect("addresses are places");
@@ -70,10 +75,15 @@ impl Courier for Town {
         let node = self.nodes.read().expect("no test panics with it")[place].upgrade();
         let node = node.ok_or(Undelivered::NotTaken("nobody is there".into()))?;
         let request = Request {
-            passed_on: true,
+            passed_on: Some(hop),
             within: Some(deadline.saturating_duration_since(Instant::now())),
             ..request.clone()
         };
+        if matches!(mishap, Some(Mishap::Delayed)) {
+            let mut on_their_way = self.on_their_way.lock().expect("no test panics with it");
+            on_their_way.push((place, request));
+            return Err(Undelivered::Unknown("the connection broke".into()));
+        }
         let answer = node.submit(request).await;
         if matches!(mishap, Some(Mishap::AnswerLost)) {
             return Err(Undelivered::Unknown("the answer was lost".into()));
@@ -141,6 +151,20 @@ impl Town {
     }
 }
 
+impl Town {
+    /// Lets a command arrive whose connection broke long ago; nobody hears the answer.
+    async fn arrives(&self) -> Result<Answer, CommandError> {
+        let command = self
+            .on_their_way
+            .lock()
+            .expect("no test panics with it")
+            .pop();
+        let (place, request) = command.expect("a command on its way");
+        let node = self.nodes.read().expect("no test panics with it")[place].upgrade();
+        within(node.expect("the node is there").submit(request)).await
+    }
+}
+
 /// Two nodes, of which the first owns the lane.
 async fn two() -> (Ground, Arc<Town>, [Arc<CommandSide>; 2]) {
     two_with(Settings::default()).await
@@ -171,7 +195,11 @@ async fn a_command_is_answered_by_the_owner_whichever_node_it_came_to() {
 async fn what_was_passed_on_is_not_passed_on_again() {
     let (_, _, [_, other]) = two().await;
     let hopped = Request {
-        passed_on: true,
+        passed_on: Some(Hop {
+            trip: uuid::Uuid::from_u128(1),
+            attempt: 1,
+            epoch: Epoch(1),
+        }),
         ..add(5, "hopped")
     };
     let answer = within(other.submit(hopped)).await;
@@ -309,4 +337,71 @@ async fn a_command_that_no_node_knows_does_not_travel() {
         town.mishaps.lock().expect("no test panics with it").len(),
         1
     );
+}
+
+/// What the counter refuses as it stands: to go below zero.
+fn refused_now(key: &str) -> Request {
+    add(-5, key)
+}
+
+#[tokio::test]
+async fn a_delayed_attempt_does_not_take_effect_after_a_later_one_was_refused() {
+    let (ground, town, [owner, other]) = two().await;
+    town.befalls(Mishap::Delayed);
+    let answer = within(other.submit(refused_now("late"))).await;
+    assert!(
+        matches!(answer, Ok(Answer::Passed(Passed { status: 409, .. }))),
+        "{answer:?}"
+    );
+    // Now the rules would accept it.
+    accepted(within(owner.submit(add(10, "meanwhile"))).await);
+    let late = town.arrives().await;
+    assert!(
+        matches!(late, Err(CommandError::Elsewhere { .. })),
+        "{late:?}"
+    );
+    assert_eq!(keys(&ground.events(LANE).await), ["meanwhile"]);
+
+    // Whoever sends it anew, with the same key, has it decided anew.
+    let anew = within(other.submit(refused_now("late"))).await;
+    assert!(
+        matches!(anew, Ok(Answer::Passed(Passed { status: 201, .. }))),
+        "{anew:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_delayed_attempt_does_not_outlive_the_writer_it_was_meant_for() {
+    let (ground, town, [first, second]) = two().await;
+    // The last one comes first.
+    (0..3).for_each(|_| town.befalls(Mishap::Lost));
+    town.befalls(Mishap::Delayed);
+    // The lane moves to the node that asks, which refuses, and back again.
+    let asked = tokio::spawn({
+        let second = second.clone();
+        async move { second.submit(refused_now("late")).await }
+    });
+    quiet().await;
+    within(first.release(LANE)).await;
+    second.own(LANE);
+    town.announce(1, 2);
+    let answer = within(asked).await.expect("it does not panic");
+    assert!(
+        matches!(
+            answer,
+            Err(CommandError::Rejected { .. }) | Ok(Answer::Passed(Passed { status: 409, .. }))
+        ),
+        "{answer:?}"
+    );
+    within(second.release(LANE)).await;
+    first.own(LANE);
+    town.announce(0, 3);
+    within(first.ready()).await;
+    accepted(within(first.submit(add(10, "meanwhile"))).await);
+    let late = town.arrives().await;
+    assert!(
+        matches!(late, Err(CommandError::Elsewhere { .. })),
+        "{late:?}"
+    );
+    assert_eq!(keys(&ground.events(LANE).await), ["meanwhile"]);
 }

@@ -221,7 +221,7 @@ pub(crate) fn request(user: UserId, path: &str, body: &str, key: &str) -> Reques
         causation_id: None,
         correlation_id: None,
         credentials: None,
-        passed_on: false,
+        passed_on: None,
         within: None,
     }
 }
