@@ -69,6 +69,10 @@ pub struct CommandSettings {
     pub snapshot_events: usize,
     /// How long a command may take before its caller is told that the outcome is unknown.
     pub timeout_ms: u64,
+    /// Where the other nodes of a log on Kafka reach this one, such as `http://10.0.0.7:8080`; the
+    /// address it listens on unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 /// The read models.
@@ -134,11 +138,40 @@ impl Default for CommandSettings {
             remembered_commands: settings.remembered_commands,
             snapshot_events: settings.snapshot_events,
             timeout_ms: u64::try_from(settings.command_timeout.as_millis()).unwrap_or(u64::MAX),
+            address: None,
         }
     }
 }
 
 impl CommandSettings {
+    /// Returns where the other nodes reach this one.
+    ///
+    /// # Errors
+    /// When what is given is no such address, or nothing is and every address is listened on.
+    pub(crate) fn address(&self, listen: SocketAddr) -> anyhow::Result<String> {
+        let Some(address) = &self.address else {
+            anyhow::ensure!(
+                !listen.ip().is_unspecified(),
+                "other nodes pass commands on to this one, and `{listen}` does not say where it \
+                 is: name an address that reaches it with `command.address`, such as \
+                 `http://10.0.0.7:{}`",
+                listen.port()
+            );
+            return Ok(format!("http://{listen}"));
+        };
+        let uri = address.parse::<axum::http::Uri>().ok();
+        let is_root = |uri: &axum::http::Uri| {
+            let names_a_host = uri.host().is_some_and(|host| !host.is_empty());
+            uri.scheme_str() == Some("http") && names_a_host && uri.path() == "/"
+        };
+        anyhow::ensure!(
+            uri.as_ref().is_some_and(is_root) && !address.ends_with(['/', '?']),
+            "`command.address` is `{address}`: write where other nodes reach this one as \
+             `http://HOST:PORT`"
+        );
+        Ok(address.clone())
+    }
+
     pub(crate) fn settings(&self) -> foldline_command::Settings {
         foldline_command::Settings {
             queue_commands_max: self.queue_commands_max.max(1),

@@ -11,6 +11,7 @@ mod application;
 pub mod cli;
 pub mod configuration;
 mod definitions;
+mod lanes;
 mod log;
 mod node;
 mod role;

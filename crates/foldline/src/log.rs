@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use foldline_event_log::{Embedded, EventLog, SnapshotStore, kafka::KafkaLog};
+use foldline_event_log::{Embedded, EventLog, LaneSpread, SnapshotStore, kafka::KafkaLog};
 use foldline_kernel::Context;
 
 use crate::configuration::Configuration;
@@ -14,6 +14,8 @@ pub(crate) struct Log {
     pub(crate) events: Arc<dyn EventLog>,
     /// Where the command side's snapshots are kept.
     pub(crate) snapshots: Option<Arc<dyn SnapshotStore>>,
+    /// Shares the lanes out, where several nodes can have the log open.
+    pub(crate) spread: Option<Arc<dyn LaneSpread>>,
     embedded: Option<Arc<Embedded>>,
 }
 
@@ -36,7 +38,8 @@ impl Log {
                 })?;
                 Self {
                     events: log.clone(),
-                    snapshots: Some(log),
+                    snapshots: Some(log.clone()),
+                    spread: Some(log),
                     embedded: None,
                 }
             }
@@ -58,6 +61,7 @@ impl Log {
         Ok(Self {
             events: log.clone(),
             snapshots: Some(log.clone()),
+            spread: None,
             embedded: Some(log),
         })
     }

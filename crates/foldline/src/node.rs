@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
-use foldline_command::CommandSide;
-use foldline_http::Gate;
+use foldline_command::{CommandSide, Contexts, Neighbours};
+use foldline_http::{Gate, HttpCourier};
 use foldline_projector::{Load, Projectors};
 use foldline_query::{Notice, Queries};
 use foldline_read_model::Model;
@@ -20,6 +20,7 @@ use crate::{
     admin::{self, Admin},
     configuration::Configuration,
     definitions::Definitions,
+    lanes::{Announced, Lanes},
     log::Log,
     role::Role,
     switches::TellingTables,
@@ -38,6 +39,8 @@ pub struct Node {
 pub(crate) struct Parts {
     pub(crate) log: Option<Log>,
     pub(crate) command: Option<Arc<CommandSide>>,
+    /// Which lanes the command side has, where other nodes could have them.
+    pub(crate) lanes: Option<Arc<Lanes>>,
     pub(crate) projectors: Option<Arc<Projectors>>,
     pub(crate) queries: Option<Arc<Queries>>,
 }
@@ -73,13 +76,8 @@ impl Node {
             let views = Views::open(&configuration, &definitions, models).await?;
             parts.start_views(views, role, &configuration);
         }
-        if let (Role::Dev | Role::Command, Some(log)) = (role, &parts.log) {
-            parts.command = Some(Arc::new(CommandSide::start(
-                log.events.clone(),
-                log.snapshots.clone(),
-                contexts.clone(),
-                configuration.command.settings(),
-            )));
+        if let Role::Dev | Role::Command = role {
+            parts.start_commands(&contexts, &configuration).await?;
         }
         let admin = Arc::new(Admin {
             parts: parts.clone(),
@@ -100,7 +98,17 @@ impl Node {
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let routes = self.routes();
         let bounds = self.admin.configuration.http.bounds();
-        foldline_http::serve_within(bounds, listener, routes, stop).await;
+        let stop_http = CancellationToken::new();
+        let serving = foldline_http::serve_within(bounds, listener, routes, stop_http.clone());
+        let stopping = async {
+            stop.cancelled().await;
+            // While the lanes are handed over, commands are still taken and passed on.
+            if let Some(lanes) = &self.parts.lanes {
+                lanes.leave().await;
+            }
+            stop_http.cancel();
+        };
+        tokio::join!(serving, stopping);
         if let Some(command) = &self.parts.command {
             command.stop().await;
         }
@@ -170,6 +178,32 @@ impl Views {
 }
 
 impl Parts {
+    async fn start_commands(
+        &mut self,
+        contexts: &Arc<Contexts>,
+        configuration: &Configuration,
+    ) -> anyhow::Result<()> {
+        let Some(log) = &self.log else { return Ok(()) };
+        let (events, snapshots) = (log.events.clone(), log.snapshots.clone());
+        let (contexts, settings) = (contexts.clone(), configuration.command.settings());
+        let Some(spread) = &log.spread else {
+            let side = CommandSide::start(events, snapshots, contexts, settings);
+            self.command = Some(Arc::new(side));
+            return Ok(());
+        };
+        let owners = spread.owners().await?;
+        let neighbours = Neighbours {
+            owners: Arc::new(Announced(owners.clone())),
+            courier: Arc::new(HttpCourier::default()),
+            address: configuration.command.address(configuration.listen)?,
+        };
+        let side = CommandSide::start_among(neighbours, events, snapshots, contexts, settings);
+        let side = Arc::new(side);
+        self.lanes = Some(Arc::new(Lanes::start(spread.clone(), owners, side.clone())));
+        self.command = Some(side);
+        Ok(())
+    }
+
     fn start_views(&mut self, views: Views, role: Role, configuration: &Configuration) {
         if let Role::Dev | Role::Query = role {
             let topology = self.log.as_ref().map(|log| log.events.topology().clone());

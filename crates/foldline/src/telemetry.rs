@@ -72,6 +72,15 @@ fn describe() {
         "One synced commit of the log"
     );
     describe_gauge!("foldline_queue_commands", "Commands that wait, by lane");
+    describe_gauge!("foldline_lanes_owned", "Lanes that this node serves");
+    describe_counter!(
+        "foldline_lane_changes_total",
+        "Lanes that were assigned to this node, handed over, lost, taken back"
+    );
+    describe_counter!(
+        "foldline_passed_on_total",
+        "Attempts to have commands decided by other nodes, by outcome"
+    );
     describe_gauge!(
         "foldline_quarantined_users",
         "Users whose commands are not decided"

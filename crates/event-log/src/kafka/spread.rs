@@ -63,7 +63,7 @@ impl LaneSpread for KafkaLog {
             .map_err(|error| unavailable(error.into()))?;
         std::thread::Builder::new()
             .name("foldline-group".into())
-            .spawn(move || joined.run(&consumer))
+            .spawn(move || joined.run(consumer))
             .map_err(|error| unavailable(error.into()))?;
         Ok(Box::new(GroupMember {
             group,
@@ -142,7 +142,7 @@ impl Joined {
         Ok(consumer)
     }
 
-    fn run(self, consumer: &BaseConsumer<Rebalancing>) {
+    fn run(self, consumer: BaseConsumer<Rebalancing>) {
         while !self.leaving.load(Ordering::Acquire) {
             if let Some(Err(error)) = consumer.poll(LISTEN)
                 && let Some(error) = self.is_over(error)
@@ -158,6 +158,8 @@ impl Joined {
         while has_lanes() && begun.elapsed() < STEP_DOWN_MAX + LEAVE_MAX {
             consumer.poll(LISTEN);
         }
+        // Says goodbye: the others need not wait for the end of this one's session.
+        drop(consumer);
         let _ = self.told.blocking_send(Ok(Change::Left));
     }
 

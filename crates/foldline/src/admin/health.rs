@@ -14,7 +14,7 @@ pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Ready: every lane serves and every view follows. Otherwise what is missing.
+/// Ready: every lane of this node serves, each of the others has an owner, every view follows. Otherwise what is missing.
 pub(crate) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json<Value>) {
     let mut missing = Vec::new();
     let parts = &admin.parts;
@@ -34,6 +34,7 @@ pub(crate) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json
             LaneHealth::Stopped => missing.push(format!("lane {lane} has stopped")),
         }
     }
+    missing.extend(parts.lanes.iter().flat_map(|lanes| lanes.missing()));
     if let Some(projectors) = &parts.projectors
         && let Err(troubles) = projectors.ready().await
     {

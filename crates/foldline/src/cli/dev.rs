@@ -15,7 +15,7 @@ use crate::{
 
 pub(super) async fn run(
     application: Application,
-    configuration: Configuration,
+    mut configuration: Configuration,
     role: Role,
 ) -> anyhow::Result<ExitCode> {
     telemetry::start_tracing(&configuration.telemetry)?;
@@ -29,6 +29,8 @@ pub(super) async fn run(
             )
         })?;
     let address = listener.local_addr()?;
+    // What other nodes are told, where it was left to the system to choose a port.
+    configuration.listen = address;
     let (name, try_next) = (application.name(), application.try_next_text());
     let node = Node::start(application, configuration.clone(), role, metrics).await?;
     welcome(name, try_next, &configuration, address, role);

@@ -35,6 +35,9 @@ pub struct KafkaSettings {
     pub replication: Option<u16>,
     /// How long a transaction may take; a writer that is gone holds readers up for that long.
     pub transaction_timeout_ms: u64,
+    /// How long a node may say nothing before its lanes are given to others; brokers take no less
+    /// than their `group.min.session.timeout.ms`.
+    pub session_timeout_ms: u64,
     /// How long a request to the cluster may take, retries included.
     pub request_timeout_ms: u64,
     /// Properties of librdkafka by their names, for every client: security, compression.
@@ -50,6 +53,7 @@ impl Default for KafkaSettings {
             topic_prefix: None,
             replication: None,
             transaction_timeout_ms: millis(kafka::Settings::TRANSACTION_TIMEOUT),
+            session_timeout_ms: millis(kafka::Settings::SESSION_TIMEOUT),
             request_timeout_ms: millis(kafka::Settings::REQUEST_TIMEOUT),
             properties: BTreeMap::new(),
         }
@@ -73,6 +77,7 @@ impl LogSettings {
             replication: kafka.replication,
             lanes: self.lanes.unwrap_or(usual.lanes),
             transaction_timeout: Duration::from_millis(kafka.transaction_timeout_ms),
+            session_timeout: Duration::from_millis(kafka.session_timeout_ms),
             request_timeout: Duration::from_millis(kafka.request_timeout_ms),
             ..usual
         }
