@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, hash::BuildHasher};
 
 use foldline_kernel::{Checkpoint, Lane, LaneSequence};
 use foldline_read_model::{Change, Model, Overflow, RowKey, Value};
-use foldline_tables::{Batch, Parked};
+use foldline_tables::{Batch, Grain, Parked};
 use hashbrown::{HashTable, hash_table::Entry};
 use rustc_hash::FxBuildHasher;
 
@@ -16,6 +16,8 @@ pub(crate) struct Assembly {
     /// In the order in which they came; they are large, so a map of their places grows beside
     /// them, and the memory that one batch needed serves the next but one.
     rows: Vec<(RowKey, Change)>,
+    /// For a store that takes every event by itself: the lane of each of `rows`.
+    lanes: Option<Vec<Lane>>,
     places: HashTable<usize>,
     checkpoints: BTreeMap<Lane, Checkpoint>,
     parked: Vec<Parked>,
@@ -44,11 +46,12 @@ pub(crate) struct Limits {
 }
 
 impl Assembly {
-    /// Begins a batch in the emptied memory of another one.
-    pub(crate) fn within(spare: Vec<(RowKey, Change)>) -> Self {
+    /// Begins a batch of a grain in the emptied memory of another one.
+    pub(crate) fn within(spare: Vec<(RowKey, Change)>, grain: Grain) -> Self {
         debug_assert!(spare.is_empty(), "rows are written once");
         Self {
             rows: spare,
+            lanes: (grain == Grain::Events).then(Vec::new),
             ..Self::default()
         }
     }
@@ -63,6 +66,13 @@ impl Assembly {
         self.bytes += chunk.bytes;
         self.sole = chunk.sole.filter(|_| self.chunks == 1);
         self.parked.extend(chunk.parked);
+        if let Some(lanes) = &mut self.lanes {
+            lanes.resize(lanes.len() + chunk.changes.len(), chunk.checkpoint.lane);
+            self.rows.extend(chunk.changes);
+            self.checkpoints
+                .insert(chunk.checkpoint.lane, chunk.checkpoint);
+            return Ok(());
+        }
         self.checkpoints
             .insert(chunk.checkpoint.lane, chunk.checkpoint);
         for (key, change) in chunk.changes {
@@ -107,11 +117,14 @@ impl Assembly {
             let seen = seen.get(&checkpoint.lane).copied().unwrap_or_default();
             (seen, checkpoint)
         };
-        sort(&mut self.rows);
+        if self.lanes.is_none() {
+            sort(&mut self.rows);
+        }
         Sealed {
             batch: Batch {
                 checkpoints: self.checkpoints.into_values().map(fenced).collect(),
                 rows: self.rows,
+                lanes: self.lanes.unwrap_or_default(),
                 parked: self.parked,
             },
             events: self.events,

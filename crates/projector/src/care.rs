@@ -58,7 +58,7 @@ impl Care {
 pub(crate) fn in_place_of(batch: &Batch, parked: Parked) -> Batch {
     Batch {
         checkpoints: batch.checkpoints.clone(),
-        rows: Vec::new(),
         parked: vec![parked],
+        ..Batch::default()
     }
 }

@@ -16,7 +16,7 @@ use std::{
 
 use foldline_kernel::{Checkpoint, Lane, LaneSequence};
 use foldline_read_model::{Change, RowKey};
-use foldline_tables::{Absorbed, Batch, CommitError, GenerationState, Parked, TableWriter};
+use foldline_tables::{Absorbed, Batch, CommitError, GenerationState, Grain, Parked, TableWriter};
 use rustc_hash::FxHashSet;
 use tokio::{
     sync::{mpsc, watch},
@@ -48,6 +48,7 @@ pub(crate) struct Pipeline<'p> {
     assembly: Assembly,
     /// The memory of the batch that was committed last.
     spare: Vec<(RowKey, Change)>,
+    grain: Grain,
     /// The place in each lane that this writer last saw in the store.
     seen: BTreeMap<Lane, LaneSequence>,
     hand: Hand,
@@ -112,14 +113,16 @@ impl<'p> Pipeline<'p> {
             lanes.spawn(reader.run());
         }
         let place = |at: &Checkpoint| (at.lane, at.lane_sequence);
+        let grain = writer.grain();
         Self {
             projector,
             care,
             pace,
             arrivals,
             lanes,
-            assembly: Assembly::default(),
+            assembly: Assembly::within(Vec::new(), grain),
             spare: Vec::new(),
+            grain,
             seen: absorbed.checkpoints.iter().map(place).collect(),
             hand: Hand::Free(writer),
             parking: 0,
@@ -250,7 +253,7 @@ impl<'p> Pipeline<'p> {
         if self.assembly.is_empty() || !now {
             return;
         }
-        let next = Assembly::within(std::mem::take(&mut self.spare));
+        let next = Assembly::within(std::mem::take(&mut self.spare), self.grain);
         let sealed = std::mem::replace(&mut self.assembly, next).seal(&self.seen);
         self.begin_commit(sealed);
     }

@@ -243,6 +243,7 @@ impl Queries {
             // One more, to know whether there is more.
             limit: asked.limit + 1,
             present_only: true,
+            fresh: !request.at_least.is_empty(),
         };
         let question = Question {
             open: &open,

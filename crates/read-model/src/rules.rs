@@ -49,4 +49,26 @@ impl Rules {
     pub fn types(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().map(|rule| rule.type_name.as_ref())
     }
+
+    /// Rules that delete rows and nothing else, for tests of stores, which only see changes.
+    pub fn that_delete() -> Self {
+        let rule = Rule {
+            type_name: "deleted".into(),
+            each: None,
+            when: None,
+            row: SmallVec::new(),
+            delete: true,
+            operands: Vec::new(),
+            members: None,
+        };
+        Self {
+            rules: vec![rule],
+            ..Self::default()
+        }
+    }
+
+    /// Tells whether some event deletes its row.
+    pub fn delete_rows(&self) -> bool {
+        self.rules.iter().any(|rule| rule.delete)
+    }
 }

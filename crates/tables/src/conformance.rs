@@ -27,7 +27,7 @@ pub use generations::{
 };
 pub use paging::{
     derived_values_sort_as_numbers_with_null_first, every_order_is_total_and_pages_lose_nothing,
-    null_sorts_below_everything,
+    lists_page_along_their_key, null_sorts_below_everything,
 };
 pub use rows::{
     a_deleted_row_starts_afresh, an_overflow_leaves_nothing, every_type_comes_back_as_it_went,
@@ -75,6 +75,7 @@ macro_rules! tables_conformance {
             the_serving_one_is_not_retired,
             derived_values_sort_as_numbers_with_null_first,
             every_order_is_total_and_pages_lose_nothing,
+            lists_page_along_their_key,
             null_sorts_below_everything,
             a_deleted_row_starts_afresh,
             an_overflow_leaves_nothing,

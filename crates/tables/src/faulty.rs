@@ -22,7 +22,8 @@ use foldline_read_model::Model;
 
 pub use self::gate::Gate;
 use crate::{
-    Generation, GenerationNumber, Source, SwitchError, TableError, TableReader, TableWriter, Tables,
+    Generation, GenerationNumber, Refusal, Source, SwitchError, TableError, TableReader,
+    TableWriter, Tables,
 };
 
 /// What a caller asks of [`Tables`].
@@ -142,6 +143,10 @@ impl Faults {
 
 #[async_trait]
 impl Tables for Faulty {
+    fn refuses(&self, model: &Model) -> Option<Refusal> {
+        self.inner.refuses(model)
+    }
+
     async fn generations(&self, model: &str) -> Result<Vec<Generation>, TableError> {
         let operation = Operation::Generations;
         let asked = self.inner.generations(model);

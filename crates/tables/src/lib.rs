@@ -8,14 +8,17 @@
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+pub mod cql;
 mod error;
 pub mod faulty;
 mod port;
 mod sqlite;
 
+pub use cql::Cql;
 pub use error::{CommitError, Source, SwitchError, TableError};
 pub use port::{
-    Absorbed, Batch, Condition, Generation, GenerationNumber, GenerationState, OrderValue, Parked,
-    Select, Selected, TableReader, TableSnapshot, TableWriter, Tables, Words,
+    Absorbed, AsOf, Batch, Condition, DatedRow, Generation, GenerationNumber, GenerationState,
+    Grain, OrderValue, Parked, Refusal, Select, Selected, TableReader, TableSnapshot, TableWriter,
+    Tables, Words,
 };
 pub use sqlite::Sqlite;

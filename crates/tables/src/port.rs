@@ -16,6 +16,12 @@ use crate::{CommitError, SwitchError, TableError};
 /// readers never wait for a rename.
 #[async_trait]
 pub trait Tables: Send + Sync + 'static {
+    /// Says why this store cannot keep a read model exactly, or cannot answer its queries; none
+    /// where it can. Whoever loads a definition asks before anything is made of it.
+    fn refuses(&self, _model: &Model) -> Option<Refusal> {
+        None
+    }
+
     /// Returns every generation of a read model that has not been retired, oldest first.
     ///
     /// # Errors
@@ -76,6 +82,11 @@ pub trait Tables: Send + Sync + 'static {
 /// Writes the rows of one generation.
 #[async_trait]
 pub trait TableWriter: Send {
+    /// Says how it takes the changes of a batch.
+    fn grain(&self) -> Grain {
+        Grain::Rows
+    }
+
     /// Returns the checkpoints and parked users as they stand.
     ///
     /// # Errors
@@ -87,6 +98,10 @@ pub trait TableWriter: Send {
     ///
     /// On success the batch has had exactly one effect; on every error it has had none, save
     /// [`CommitError::Unknown`], after which [`Self::absorbed`] tells.
+    ///
+    /// A store without transactions ([`Grain::Events`]) writes rows, then parked users, then
+    /// checkpoints. After an error rows MAY be ahead of the checkpoints; applying the same events
+    /// to them again MUST change nothing, whoever does it and however late it arrives.
     ///
     /// # Errors
     /// [`CommitError`].
@@ -132,8 +147,8 @@ pub trait TableReader: Send + Sync {
     /// [`TableError`].
     async fn select(&self, select: &Select) -> Result<Selected, TableError>;
 
-    /// Begins a pass over all rows in key order, as of one point: rows and checkpoints of one
-    /// snapshot. Hidden columns and rows that do not show are included.
+    /// Begins a pass over all rows. Hidden columns and rows that do not show are included; as of
+    /// which point they are, [`TableSnapshot::as_of`] says.
     ///
     /// # Errors
     /// [`TableError`].
@@ -156,15 +171,31 @@ pub trait TableReader: Send + Sync {
 /// A pass over all rows of one snapshot.
 #[async_trait]
 pub trait TableSnapshot: Send {
-    /// Returns what the snapshot has absorbed.
+    /// Returns what the snapshot has absorbed; where [`Self::as_of`] is [`AsOf::Rows`], what had
+    /// been absorbed before the first row was read.
     fn absorbed(&self) -> &Absorbed;
 
+    /// Says as of which point the rows are.
+    fn as_of(&self) -> AsOf {
+        AsOf::Checkpoints
+    }
+
     /// Returns up to `limit` further rows in ascending order of their keys (by [`Value`]'s order,
-    /// whatever the clustering order); empty at the end.
+    /// whatever the clustering order; where [`Self::as_of`] is [`AsOf::Rows`], in any order);
+    /// empty at the end.
     ///
     /// # Errors
     /// [`TableError`].
     async fn next_rows(&mut self, limit: usize) -> Result<Vec<(RowKey, RowValues)>, TableError>;
+
+    /// As [`Self::next_rows`] for a snapshot whose [`Self::as_of`] is [`AsOf::Rows`]: each row with
+    /// the places up to which it is folded, those that have been deleted among them.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    async fn next_dated(&mut self, _limit: usize) -> Result<Vec<DatedRow>, TableError> {
+        Ok(Vec::new())
+    }
 
     /// Starts over at the first row, as of the same point.
     fn rewind(&mut self);
@@ -244,13 +275,57 @@ pub struct Parked {
     pub reason: String,
 }
 
+/// How a writer takes the changes of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grain {
+    /// One change per row: all that the batch does to it.
+    Rows,
+    /// One change per row and event, with the event's lane: rows may be ahead of the checkpoint,
+    /// so the store itself leaves out the events that a row has absorbed before.
+    Events,
+}
+
+/// As of which point the rows of a snapshot are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AsOf {
+    /// All of them as of the checkpoints of [`TableSnapshot::absorbed`].
+    Checkpoints,
+    /// Each as of places of its own ([`DatedRow::places`]), which may lie beyond the checkpoints.
+    Rows,
+}
+
+/// A row and how far it is folded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatedRow {
+    /// Its key.
+    pub key: RowKey,
+    /// Its values; none where the last event deleted it.
+    pub values: Option<RowValues>,
+    /// Per lane that has touched it, the lane sequence of the last event that is in it.
+    pub places: Vec<(Lane, LaneSequence)>,
+}
+
+/// Why a store does not take a read model, and what would do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}; {way}")]
+pub struct Refusal {
+    /// Why it could not be exact, or could not be asked, on this store.
+    pub reason: String,
+    /// A way that works.
+    pub way: String,
+}
+
 /// What one commit writes.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// Per lane: the lane sequence this writer last saw there (the fence), and the new place.
     pub checkpoints: Vec<(LaneSequence, Checkpoint)>,
-    /// One change per row, sorted by key, no key twice.
+    /// One change per row, sorted by key, no key twice. For a writer that takes
+    /// [`Grain::Events`]: one per row and event, those of one lane in its order.
     pub rows: Vec<(RowKey, Change)>,
+    /// For a writer that takes [`Grain::Events`]: the lane of each of `rows`. It may be empty
+    /// where there is one checkpoint, whose lane is then that of all rows.
+    pub lanes: Vec<Lane>,
     /// Users that are held back from now on.
     pub parked: Vec<Parked>,
 }
@@ -270,6 +345,9 @@ pub struct Select {
     pub limit: u32,
     /// Whether rows are held to `Model::present`.
     pub present_only: bool,
+    /// Whether somebody waited for a position: every commit that has ended must then be seen. A
+    /// store whose replicas may lag MAY answer from one of them otherwise.
+    pub fresh: bool,
 }
 
 /// The value of one order term in one row.

@@ -11,7 +11,7 @@ use proptest::{
 use uuid::Uuid;
 
 use crate::{
-    Absorbed, Batch, Condition, GenerationNumber, OrderValue, Parked, Select, Selected,
+    Absorbed, AsOf, Batch, Condition, GenerationNumber, OrderValue, Parked, Select, Selected,
     TableReader, TableWriter, Tables,
 };
 
@@ -76,7 +76,7 @@ pub(super) fn batch(
     Batch {
         checkpoints: vec![(LaneSequence(from), checkpoint(lane, to))],
         rows: rows.into_iter().collect(),
-        parked: Vec::new(),
+        ..Batch::default()
     }
 }
 
@@ -132,6 +132,7 @@ pub(super) async fn filled(
 /// Reads every row, hidden columns included.
 pub(super) async fn all_rows(reader: &Arc<dyn TableReader>) -> (Rows, Absorbed) {
     let mut snapshot = reader.snapshot().await.expect("a snapshot");
+    let sorted = snapshot.as_of() == AsOf::Checkpoints;
     let mut rows = Rows::new();
     loop {
         let some = snapshot.next_rows(7).await.expect("rows");
@@ -140,8 +141,13 @@ pub(super) async fn all_rows(reader: &Arc<dyn TableReader>) -> (Rows, Absorbed) 
         }
         for (key, values) in some {
             let further = rows.last_key_value().is_none_or(|(last, _)| *last < key);
-            assert!(further, "{key:?} comes after {:?}", rows.last_key_value());
-            rows.insert(key, values);
+            assert!(
+                !sorted || further,
+                "{key:?} comes after {:?}",
+                rows.last_key_value()
+            );
+            let twice = rows.insert(key, values);
+            assert!(twice.is_none(), "no row comes twice");
         }
     }
 }
@@ -168,6 +174,7 @@ pub(super) fn select(conditions: &[Condition], order: &[OrderTerm]) -> Select {
         after: None,
         limit: 1000,
         present_only: false,
+        fresh: true,
     }
 }
 

@@ -63,8 +63,31 @@ pub fn orders(name: &str) -> Arc<Model> {
     model.user_column = Some(0);
     model.partition_length = 1;
     model.present = Some(3);
+    model.rules = Rules::that_delete();
     let mine = query(&model, "mine", &[eq(0)], &[]);
     model.queries = vec![mine];
+    Arc::new(model)
+}
+
+/// A list per owner whose name may be empty, along columns of every type that sorts.
+pub fn ledger(name: &str) -> Arc<Model> {
+    let mut model = model(
+        name,
+        &[
+            ("owner", ColumnType::Text, false),
+            ("day", ColumnType::Time, true),
+            ("open", ColumnType::Bool, false),
+            ("item", ColumnType::Uuid, false),
+            ("line", ColumnType::Bigint, true),
+        ],
+        &[("cents", ColumnType::Bigint, Role::Set)],
+    );
+    model.table = TableKind::Wide;
+    model.scope = Scope::User;
+    model.user_column = Some(3);
+    model.partition_length = 1;
+    let list = query(&model, "list", &[eq(0)], &[]);
+    model.queries = vec![list];
     Arc::new(model)
 }
 

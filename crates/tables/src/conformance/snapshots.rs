@@ -56,7 +56,7 @@ pub async fn a_snapshot_yields_every_row_by_key(stores: &Stores) {
         ]);
         (
             key,
-            kit::change(&model, at, &[(4, Value::Bigint(at as i64))]),
+            kit::change(&model, at + 1, &[(4, Value::Bigint(at as i64))]),
         )
     });
     let reader = kit::filled(&stores.first, &model, changes).await;

@@ -42,6 +42,7 @@ impl Snapshot {
             after: None,
             limit: 0,
             present_only: false,
+            fresh: false,
         };
         Ok(Self {
             connection,

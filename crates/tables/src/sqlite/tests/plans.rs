@@ -161,6 +161,7 @@ fn pages(
         after,
         limit: 10,
         present_only: true,
+        fresh: false,
     })
 }
 
