@@ -32,12 +32,15 @@ pub struct Malformed {
 /// # Errors
 /// [`Malformed`] with a pointer and the trouble.
 pub fn read_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, Malformed> {
-    // The plain reader is twice as fast as the one that keeps track of the path.
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    if let Ok(value) = T::deserialize(Strict(&mut reader))
-        && reader.end().is_ok()
-    {
-        return Ok(value);
+    // The plain reader is twice as fast as the one that keeps track of the path, and one look at
+    // the whole text quicker than one at each of its strings.
+    if let Ok(text) = std::str::from_utf8(body) {
+        let mut reader = serde_json::Deserializer::from_str(text);
+        if let Ok(value) = T::deserialize(Strict(&mut reader))
+            && reader.end().is_ok()
+        {
+            return Ok(value);
+        }
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let read = serde_path_to_error::deserialize(Strict(&mut reader));

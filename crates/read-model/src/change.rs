@@ -48,10 +48,15 @@ pub struct Overflow {
 impl Change {
     /// A change that touches no column yet but brings the row into being.
     pub fn upsert(last: LaneSequence) -> Self {
+        Self::touching(0, last)
+    }
+
+    /// As [`Self::upsert`], with room for the columns that it is going to touch.
+    pub(crate) fn touching(columns: usize, last: LaneSequence) -> Self {
         Self {
             reset: false,
             present: true,
-            operands: SmallVec::new(),
+            operands: SmallVec::with_capacity(columns),
             last,
             events: 1,
             reach: 0,
@@ -76,8 +81,24 @@ impl Change {
             self.reach = self.reach.saturating_add(more.unsigned_abs());
         }
         let column = u16::try_from(column).expect("the check bounds the number of columns");
-        let at = self.operands.partition_point(|(known, _)| *known < column);
-        self.operands.insert(at, (column, operand));
+        match self.operands.last() {
+            Some((last, _)) if *last > column => {
+                let at = self.operands.partition_point(|(known, _)| *known < column);
+                self.operands.insert(at, (column, operand));
+            }
+            // The rules name their columns in order.
+            _ => self.operands.push((column, operand)),
+        }
+    }
+
+    /// Returns how many bytes it holds beside itself, roughly counted.
+    pub fn heap_bytes(&self) -> usize {
+        let spilled = match self.operands.spilled() {
+            true => self.operands.capacity() * size_of::<(u16, Value)>(),
+            false => 0,
+        };
+        let operands = self.operands.iter();
+        spilled + operands.map(|(_, value)| value.heap_bytes()).sum::<usize>()
     }
 
     /// Composes this change with another one of the same event (two lines of one order).

@@ -167,7 +167,7 @@ impl Model {
         if rule.delete {
             return Ok(Some((key, Change::delete(last))));
         }
-        let mut change = Change::upsert(last);
+        let mut change = Change::touching(rule.operands.len(), last);
         for (column, expr) in &rule.operands {
             if let Some(operand) = self.operand(*column, expr, input)? {
                 change.touch(self, *column, operand);

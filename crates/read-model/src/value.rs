@@ -102,6 +102,14 @@ impl Value {
         }
     }
 
+    /// Returns how many bytes it holds beside itself, the counts of its owners included.
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Json(text) => text.len() + 2 * size_of::<usize>(),
+            _ => 0,
+        }
+    }
+
     /// Tells whether the value is null.
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)
