@@ -6,12 +6,15 @@
 //!
 //! Start reading at [`Tables`] in `port.rs`.
 
+mod cache;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod cql;
 mod error;
 pub mod faulty;
+mod indexes;
 mod port;
+mod postgres;
 mod sqlite;
 
 pub use cql::Cql;
@@ -21,4 +24,5 @@ pub use port::{
     Grain, OrderValue, Parked, Refusal, Select, Selected, TableReader, TableSnapshot, TableWriter,
     Tables, Words,
 };
+pub use postgres::{Postgres, PostgresSettings};
 pub use sqlite::Sqlite;

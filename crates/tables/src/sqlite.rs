@@ -10,7 +10,6 @@
 //! wait for each other. Files are in WAL mode: readers see the last commit and block nobody.
 
 mod absorbed;
-mod cache;
 mod files;
 mod load;
 mod reader;

@@ -9,11 +9,13 @@ use sqlx::{
 };
 
 use super::{
-    cache::{Known, RowCache},
     statements::{self, Statement, Statements},
     value,
 };
-use crate::CommitError;
+use crate::{
+    CommitError,
+    cache::{Known, RowCache},
+};
 
 /// What it takes to turn changes into rows.
 #[derive(Debug)]
@@ -251,14 +253,10 @@ impl RowWriter {
             if !self.reads {
                 continue;
             }
-            let before = match self.cache.take(key) {
-                Known::Row(values) => Some(values),
-                Known::Absent => None,
-                Known::Nothing => continue,
-            };
-            let row = change.apply(&self.model, before);
-            self.cache
-                .put(key, row.expect("what is only set cannot overflow"));
+            self.cache.update(key, change.heap_bytes(), |before| {
+                let row = change.apply(&self.model, before);
+                row.expect("what is only set cannot overflow")
+            });
         }
         Ok(((statement.text(these.len()), arguments), these.len()))
     }

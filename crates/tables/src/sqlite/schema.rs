@@ -1,8 +1,9 @@
 //! The tables of one generation, and the indexes that its queries ask for.
 
-use foldline_read_model::{Field, FilterKind, Model, Order, Query, Role};
+use foldline_read_model::{Field, Model, OrderTerm};
 
 use super::{files, value};
+use crate::indexes::{self, is_descending};
 
 /// Returns the tables of a generation.
 ///
@@ -60,16 +61,12 @@ CREATE TABLE numbers (model TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT;";
 
 /// Returns the statements that make a model's indexes, each once.
 pub(crate) fn indexes(model: &Model) -> Vec<String> {
-    let mut wanted: Vec<Vec<String>> = Vec::new();
-    for query in &model.queries {
-        for order in &query.orders {
-            let terms = index_terms(model, query, order);
-            if !wanted.contains(&terms) && !is_the_key(model, query, order) {
-                wanted.push(terms);
-            }
-        }
-    }
-    wanted.iter().map(|terms| index(terms)).collect()
+    let wanted = indexes::wanted(model).into_iter();
+    let sql = |terms: Vec<OrderTerm>| {
+        let terms = terms.iter().map(|of| term(model, of.field, of.descending));
+        index(&terms.collect::<Vec<_>>())
+    };
+    wanted.map(sql).collect()
 }
 
 /// An index is named by what it sorts by: one that a changed query asks for beside the others is
@@ -78,56 +75,6 @@ fn index(terms: &[String]) -> String {
     let terms = terms.join(", ");
     let named = quoted(&format!("by {}", terms.replace('"', "")));
     format!("CREATE INDEX IF NOT EXISTS {named} ON rows ({terms})")
-}
-
-/// What always has one value in a query comes first, then its order.
-fn index_terms(model: &Model, query: &Query, order: &Order) -> Vec<String> {
-    let fixed = fixed_columns(query);
-    let mut terms: Vec<_> = fixed.iter().map(|column| name(model, *column)).collect();
-    for order in &order.terms {
-        if !matches!(order.field, Field::Column(column) if fixed.contains(&column)) {
-            terms.push(term(model, order.field, order.descending));
-        }
-    }
-    terms
-}
-
-/// The columns that every asking of a query holds to one value.
-fn fixed_columns(query: &Query) -> Vec<usize> {
-    let required =
-        |filter: &&foldline_read_model::Filter| filter.kind == FilterKind::Eq && !filter.optional;
-    let filters = query.filters.iter().filter(required).map(|f| f.column);
-    let mut columns: Vec<_> = filters.chain(query.only.iter().map(|(c, _)| *c)).collect();
-    columns.sort_unstable();
-    columns.dedup();
-    columns
-}
-
-/// Tells whether the primary key itself serves a query: it fixes the first columns of the key and
-/// wants the rest in the key's own order, or the whole key is fixed.
-fn is_the_key(model: &Model, query: &Query, order: &Order) -> bool {
-    let fixed = fixed_columns(query);
-    let prefix = (0..model.key_length)
-        .take_while(|column| fixed.contains(column))
-        .count();
-    if prefix == model.key_length {
-        return true;
-    }
-    let mut terms = order
-        .terms
-        .iter()
-        .filter(|term| !matches!(term.field, Field::Column(column) if fixed.contains(&column)));
-    fixed.iter().all(|column| *column < prefix)
-        && (prefix..model.key_length).all(|column| {
-            terms.next().is_some_and(|term| {
-                term.field == Field::Column(column)
-                    && term.descending == is_descending(model, column)
-            })
-        })
-}
-
-fn is_descending(model: &Model, column: usize) -> bool {
-    model.columns[column].role == Role::Key { descending: true }
 }
 
 fn term(model: &Model, field: Field, descending: bool) -> String {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use foldline_kernel::Timestamp;
 use foldline_read_model::{ColumnType, Value};
 use sqlx::{
-    Arguments, Decode, Row, ValueRef,
+    Arguments, Decode, Row, Sqlite, ValueRef,
     sqlite::{SqliteArguments, SqliteRow, SqliteValueRef},
 };
 use uuid::Uuid;
@@ -56,11 +56,13 @@ fn decode(
     column_type: ColumnType,
 ) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
     Ok(match column_type {
-        ColumnType::Uuid => Value::Uuid(Uuid::from_slice(<&[u8]>::decode(raw)?)?),
-        ColumnType::Text => Value::Text(<&str>::decode(raw)?.into()),
-        ColumnType::Json => Value::Json(<&str>::decode(raw)?.into()),
-        ColumnType::Bigint => Value::Bigint(i64::decode(raw)?),
-        ColumnType::Bool => Value::Bool(i64::decode(raw)? != 0),
-        ColumnType::Time => Value::Time(Timestamp::from_micros(i64::decode(raw)?)?),
+        ColumnType::Uuid => Value::Uuid(Uuid::from_slice(<&[u8] as Decode<Sqlite>>::decode(raw)?)?),
+        ColumnType::Text => Value::Text(<&str as Decode<Sqlite>>::decode(raw)?.into()),
+        ColumnType::Json => Value::Json(<&str as Decode<Sqlite>>::decode(raw)?.into()),
+        ColumnType::Bigint => Value::Bigint(<i64 as Decode<Sqlite>>::decode(raw)?),
+        ColumnType::Bool => Value::Bool(<i64 as Decode<Sqlite>>::decode(raw)? != 0),
+        ColumnType::Time => Value::Time(Timestamp::from_micros(<i64 as Decode<Sqlite>>::decode(
+            raw,
+        )?)?),
     })
 }

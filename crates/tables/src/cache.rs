@@ -1,7 +1,8 @@
 //! Rows that a writer has written lately, so that it need not read them again.
 //!
-//! The cache speaks for the file only as long as nobody else writes to it. Its owner asks SQLite
-//! inside every transaction whether somebody did (`PRAGMA data_version`), and clears it if so.
+//! The cache speaks for the table only as long as nobody else writes to it. Its owner asks the
+//! store inside every transaction whether somebody did (SQLite's `PRAGMA data_version`, a counter
+//! of commits on Postgres), and clears it if so.
 
 use foldline_read_model::{RowKey, RowValues, Value};
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
@@ -12,7 +13,7 @@ const HALF_BYTES_MAX: usize = 16 << 20;
 const KEYS_MAX: usize = 2_000_000;
 
 /// What is known of a row without reading it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
     /// The row as it stands.
     Row(RowValues),
@@ -59,17 +60,55 @@ impl RowCache {
         }
     }
 
-    /// Remembers a row as it has been written (`None`: deleted).
-    pub(crate) fn put(&mut self, key: &RowKey, row: Option<RowValues>) {
+    /// Tells whether a row is certainly not there, without taking anything out.
+    pub(crate) fn is_absent(&self, key: &RowKey) -> bool {
+        match self.young.get(key).or_else(|| self.old.get(key)) {
+            Some(known) => known.is_none(),
+            None => (self.keys.as_ref()).is_some_and(|keys| !keys.contains(&hash(key))),
+        }
+    }
+
+    /// Notes that a row may be there from now on, without remembering what it is.
+    pub(crate) fn note(&mut self, key: &RowKey) {
         if let Some(keys) = &mut self.keys {
             keys.insert(hash(key));
             if keys.len() > KEYS_MAX {
                 self.keys = None;
             }
         }
+    }
+
+    /// Keeps a row in step with a change that is written without reading it: what is known
+    /// changes, what is not known stays so. `more` is how many bytes the change may add.
+    pub(crate) fn update(
+        &mut self,
+        key: &RowKey,
+        more: usize,
+        change: impl FnOnce(Option<RowValues>) -> Option<RowValues>,
+    ) {
+        if let Some(known) = self.young.get_mut(key) {
+            *known = change(known.take());
+            return self.grow(more);
+        }
+        let before = match self.take(key) {
+            Known::Row(values) => Some(values),
+            Known::Absent => None,
+            Known::Nothing => return,
+        };
+        self.put(key, change(before));
+    }
+
+    /// Remembers a row as it has been written (`None`: deleted).
+    pub(crate) fn put(&mut self, key: &RowKey, row: Option<RowValues>) {
+        self.note(key);
         self.old.remove(key);
-        self.young_bytes += bytes(key, row.as_ref());
+        let more = bytes(key, row.as_ref());
         self.young.insert(key.clone(), row);
+        self.grow(more);
+    }
+
+    fn grow(&mut self, more: usize) {
+        self.young_bytes += more;
         if self.young_bytes > HALF_BYTES_MAX {
             self.old = std::mem::take(&mut self.young);
             self.young_bytes = 0;
@@ -85,14 +124,10 @@ fn hash(key: &RowKey) -> u64 {
 /// Counts a row with what the map and the allocator need for it.
 fn bytes(key: &RowKey, row: Option<&RowValues>) -> usize {
     const ENTRY: usize = 128;
-    let text = |value: &Value| match value {
-        Value::Text(text) | Value::Json(text) => text.len() + 16,
-        _ => 0,
-    };
     let values = key.iter().chain(row.into_iter().flatten());
     ENTRY
         + values
-            .map(|value| size_of::<Value>() + text(value))
+            .map(|value| size_of::<Value>() + value.heap_bytes())
             .sum::<usize>()
 }
 
