@@ -4,8 +4,12 @@
 //! folded anew up to there, one event after another, with nothing of the projector's batching; both
 //! are compared in the order of their keys, hidden columns included. Where the rows would not fit
 //! in memory there are several passes over the same snapshot, each for the keys of one slice.
+//!
+//! A store without transactions has no such point: there every row says how far it is folded, and
+//! is held against the fold up to there (`verify/dated.rs`).
 
 mod compare;
+mod dated;
 mod pass;
 mod reference;
 mod report;

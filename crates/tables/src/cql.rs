@@ -99,6 +99,20 @@ impl Cql {
         })
     }
 
+    /// Drops the keyspace with everything in it; for tests, each of which has one of its own.
+    ///
+    /// # Errors
+    /// [`TableError`] when the cluster cannot be reached or refuses.
+    #[cfg(any(test, feature = "conformance"))]
+    pub async fn drop_keyspace(&self) -> Result<(), TableError> {
+        let keyspace = &self.store.keyspace;
+        let dropped = self
+            .store
+            .change(&format!("DROP KEYSPACE \"{keyspace}\""))
+            .await;
+        dropped.map_err(|fault| fault.told(format!("drop the keyspace {keyspace}")))
+    }
+
     fn layout(&self, model: &Model, number: GenerationNumber) -> Layout {
         let name = schema::table_name(&model.name, number);
         Layout::new(model, self.store.table(&name))

@@ -1,12 +1,15 @@
 //! One pass over a snapshot: the fold of the log up to its checkpoints, the comparison of one slice.
 
+use std::collections::BTreeMap;
+
 use foldline_event_log::{FollowError, Follower, From, Heads};
-use foldline_kernel::{Checkpoint, Context, Lane};
-use foldline_tables::{Absorbed, Parked, TableSnapshot};
+use foldline_kernel::{Checkpoint, Context, Lane, LaneSequence};
+use foldline_read_model::{RowKey, RowValues};
+use foldline_tables::{Absorbed, AsOf, Parked, TableSnapshot};
 use tokio::time::{Duration, Instant};
 
 use super::{
-    Verify, VerifyError, VerifyPhase, VerifyProgress, VerifyReport, compare,
+    Verify, VerifyError, VerifyPhase, VerifyProgress, VerifyReport, compare, dated,
     reference::{Reference, Slice},
 };
 use crate::{chunk::Blame, order};
@@ -69,7 +72,24 @@ impl<'v> Pass<'v> {
         self.total = absorbed.checkpoints.iter().map(|at| self.fed(at)).sum();
         let parked = &absorbed.parked;
         let mut reference = Reference::new(model, &shared.catalog, self.slice, parked);
-        for goal in &absorbed.checkpoints {
+        let mut goals = absorbed.checkpoints.clone();
+        let mut found = None;
+        if snapshot.as_of() == AsOf::Rows {
+            let read = dated::read(snapshot, &absorbed, self.slice, self.rows_max).await;
+            let read = read.map_err(|source| self.verify.tables(source))?;
+            let Some(read) = read else {
+                return Ok(Ended::TooManyRows);
+            };
+            let log_id = shared.log.topology().log_id;
+            for lane in read.ahead.lanes() {
+                if absorbed.lane(lane).is_none() {
+                    goals.push(Checkpoint::beginning(log_id, lane));
+                }
+            }
+            reference.ahead = Some(read.ahead);
+            found = Some(read.rows);
+        }
+        for goal in &goals {
             match self.fold_lane(goal, &mut reference).await {
                 Ok(()) => {}
                 Err(Stop::TooManyRows) => return Ok(Ended::TooManyRows),
@@ -82,7 +102,10 @@ impl<'v> Pass<'v> {
         }
         let held = reference.held(parked);
         self.tell(VerifyPhase::Comparing);
-        self.compare(reference, snapshot, report).await?;
+        match found {
+            Some(rows) => self.compare_dated(reference, rows, report).await,
+            None => self.compare(reference, snapshot, report).await?,
+        }
         report.events = report.events.max(self.done);
         report.as_of = absorbed.checkpoints.iter().map(Into::into).collect();
         Ok(Ended::Compared(held))
@@ -120,7 +143,24 @@ impl<'v> Pass<'v> {
         Ok(())
     }
 
-    /// Folds a lane from its beginning up to a checkpoint.
+    /// Compares rows that are in memory already.
+    async fn compare_dated(
+        &self,
+        reference: Reference<'_>,
+        rows: BTreeMap<RowKey, RowValues>,
+        report: &mut VerifyReport,
+    ) {
+        let mut compare = compare::Compare::new(&self.verify.model, reference.rows);
+        for (count, (key, values)) in rows.into_iter().enumerate() {
+            compare.take(key, &values, report);
+            if count % TURN_EVENTS == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        compare.end(report);
+    }
+
+    /// Folds a lane from its beginning up to a checkpoint, and beyond it as far as any row is.
     async fn fold_lane(
         &mut self,
         goal: &Checkpoint,
@@ -130,15 +170,30 @@ impl<'v> Pass<'v> {
         let topology = self.verify.shared.log.topology();
         self.within_the_log(goal).await?;
         let mut at = Checkpoint::beginning(topology.log_id, lane);
-        if self.reached(&at, goal) {
+        let furthest = reference
+            .ahead
+            .as_ref()
+            .and_then(|ahead| ahead.furthest(lane));
+        if let Some(furthest) = furthest {
+            self.has_come_to(lane, furthest).await?;
+        }
+        let beyond = |at: &Checkpoint| furthest.is_none_or(|last| at.lane_sequence >= last);
+        let mut agreed = self.reached(&at, goal);
+        if agreed && beyond(&at) {
             return Ok(());
         }
         let mut follower = self.follow(lane).await.map_err(|error| self.stop(error))?;
-        while !self.reached(&at, goal) {
+        while !(agreed && beyond(&at)) {
             let events = follower.next_batch(TURN_EVENTS).await;
             for event in events.map_err(|error| self.stop(error))? {
                 if self.reached(&at, goal) {
-                    break;
+                    if !agreed {
+                        self.agree(&at, goal)?;
+                        agreed = true;
+                    }
+                    if beyond(&at) {
+                        break;
+                    }
                 }
                 let place = || Blame::of(&event, lane).position;
                 order::follows(&at, &event, self.verify.model.follows_lanes())
@@ -151,10 +206,27 @@ impl<'v> Pass<'v> {
             if reference.rows.len() > self.rows_max {
                 return Err(Stop::TooManyRows);
             }
+            if !agreed && self.reached(&at, goal) {
+                self.agree(&at, goal)?;
+                agreed = true;
+            }
             self.tell(VerifyPhase::Folding);
             tokio::task::yield_now().await;
         }
-        self.agree(&at, goal)
+        Ok(())
+    }
+
+    /// Nobody must wait for events that a row promises which no log has.
+    async fn has_come_to(&self, lane: Lane, furthest: LaneSequence) -> Result<(), Stop> {
+        let heads = self.verify.shared.log.heads(lane).await;
+        let end = heads.map_err(|error| self.stop(error))?.lane_sequence;
+        if furthest > end {
+            return Err(Stop::Problem(format!(
+                "a row says that it has lane {lane} up to {furthest}, which lies beyond the end of \
+                 the log at {end}"
+            )));
+        }
+        Ok(())
     }
 
     /// Nobody must wait for events that a wrong checkpoint promises.

@@ -12,6 +12,7 @@ use foldline_schema::{Catalog, Event, UnknownType};
 use foldline_tables::Parked;
 use rustc_hash::{FxHashMap, FxHasher};
 
+use super::dated::Ahead;
 use crate::chunk::{self, Blame};
 
 /// A part of all keys, the same one for a key in every pass.
@@ -71,6 +72,8 @@ pub(crate) struct Reference<'a> {
     slice: Slice,
     pub(crate) rows: BTreeMap<RowKey, Vec<Cell>>,
     held: FxHashMap<UserId, (Parked, bool)>,
+    /// Which rows are ahead of the checkpoints, where rows have places of their own.
+    pub(super) ahead: Option<Ahead>,
     /// What is wrong with the users held back, or not held back.
     pub(crate) problems: Vec<String>,
 }
@@ -91,6 +94,7 @@ impl<'a> Reference<'a> {
             slice,
             rows: BTreeMap::new(),
             held: held.collect(),
+            ahead: None,
             problems: Vec::new(),
         }
     }
@@ -121,6 +125,17 @@ impl<'a> Reference<'a> {
                 Err(_) => true,
             };
             self.confirm(event, fails);
+            return Ok(());
+        }
+        if let Some(ahead) = &self.ahead
+            && !ahead.is_within(lane, event.lane_sequence)
+        {
+            // Nothing says yet that it has been seen to, so it can be missing but not wrong.
+            for (key, change) in folded.into_iter().flatten() {
+                if ahead.has(&key, lane, event.lane_sequence) && self.slice.has(&key) {
+                    let _ = change_row(self.model, &mut self.rows, key, change);
+                }
+            }
             return Ok(());
         }
         match folded {
@@ -170,7 +185,7 @@ impl<'a> Reference<'a> {
     fn change(&mut self, lane: Lane, event: &Event, changes: Vec<(RowKey, Change)>) {
         for (key, change) in changes {
             if self.slice.has(&key)
-                && let Err(column) = self.change_row(key, change)
+                && let Err(column) = change_row(self.model, &mut self.rows, key, change)
                 && self.model.scope == Scope::User
             {
                 self.miss(lane, event, format!("the sum in `{column}` overflows"));
@@ -178,37 +193,48 @@ impl<'a> Reference<'a> {
         }
     }
 
-    /// Changes one row; the error is the column whose sum leaves 64 bits.
-    fn change_row(&mut self, key: RowKey, change: Change) -> Result<(), String> {
-        if change.reset {
-            self.rows.remove(&key);
-        }
-        if !change.present {
-            return Ok(());
-        }
-        let model = self.model;
-        let row = self.rows.entry(key).or_insert_with(|| start(model));
-        let mut overflow = Ok(());
-        for (column, operand) in change.operands {
-            let column = usize::from(column);
-            let cell = &mut row[column - model.key_length];
-            combine(cell, model.columns[column].role, operand);
-            if let Cell::Sum(sum) = cell
-                && i64::try_from(*sum).is_err()
-            {
-                overflow = Err(model.columns[column].name.to_string());
-            }
-        }
-        overflow
-    }
-
     /// Returns the users that the table holds back, and whether their events were seen to fail.
+    /// Where rows have places of their own, so have they: those beyond the checkpoints were not
+    /// looked into.
     pub(crate) fn held(&self, parked: &[Parked]) -> Vec<(Parked, bool)> {
+        let seen_to = |parked: &&Parked| match &self.ahead {
+            Some(ahead) => ahead.is_within(parked.lane, parked.lane_sequence),
+            None => true,
+        };
         let held = parked
             .iter()
+            .filter(seen_to)
             .filter_map(|parked| self.held.get(&parked.user));
         held.cloned().collect()
     }
+}
+
+/// Changes one row; the error is the column whose sum leaves 64 bits.
+fn change_row(
+    model: &Model,
+    rows: &mut BTreeMap<RowKey, Vec<Cell>>,
+    key: RowKey,
+    change: Change,
+) -> Result<(), String> {
+    if change.reset {
+        rows.remove(&key);
+    }
+    if !change.present {
+        return Ok(());
+    }
+    let row = rows.entry(key).or_insert_with(|| start(model));
+    let mut overflow = Ok(());
+    for (column, operand) in change.operands {
+        let column = usize::from(column);
+        let cell = &mut row[column - model.key_length];
+        combine(cell, model.columns[column].role, operand);
+        if let Cell::Sum(sum) = cell
+            && i64::try_from(*sum).is_err()
+        {
+            overflow = Err(model.columns[column].name.to_string());
+        }
+    }
+    overflow
 }
 
 fn start(model: &Model) -> Vec<Cell> {

@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{
-    Cql,
-    conformance::Stores,
-    cql::{Settings, trouble::Fault},
-};
+use crate::{Cql, conformance::Stores, cql::Settings};
 
 /// A keyspace that nobody else has; it goes with this.
 pub(crate) struct Ground {
@@ -41,10 +37,8 @@ impl Drop for Ground {
                 .build()
                 .expect("a runtime");
             runtime.block_on(async {
-                let cql = Cql::open(&settings).await.map_err(|_| ()).ok()?;
-                let dropping = format!("DROP KEYSPACE \"{}\"", settings.keyspace);
-                let dropped: Result<(), Fault> = cql.store.change(&dropping).await;
-                dropped.ok()
+                let cql = Cql::open(&settings).await?;
+                cql.drop_keyspace().await
             })
         });
         let _ = clearing.join();
