@@ -1,8 +1,9 @@
 //! Rows, checkpoints, parked users and generations of read models, in real stores.
 //!
 //! [`Tables`] is the port; [`Sqlite`] keeps the tables in one directory that several processes of
-//! one host can use. A store knows keys, changes and checkpoints; it knows no event, no log and no
-//! HTTP. [`faulty`] wraps any store and makes it fail on command, for tests.
+//! one host can use, [`Postgres`] in a schema, [`Cql`] in a keyspace of ScyllaDB or Cassandra. A
+//! store knows keys, changes and checkpoints; it knows no event, no log and no HTTP. [`faulty`]
+//! wraps any store and makes it fail on command, for tests.
 //!
 //! Start reading at [`Tables`] in `port.rs`.
 
