@@ -25,6 +25,10 @@ analytics *args:
     target/analytics/bin/python -m pip install --quiet --requirement examples/analytics/requirements.txt
     target/analytics/bin/python examples/analytics/revenue.py {{args}}
 
+# Faults befall real nodes on a real broker under load; a checker says what did not hold.
+faults *args:
+    cargo xtask faults {{args}}
+
 # Commands per second beside their floor.
 bench-commands *args:
     cargo xtask bench commands {{args}}

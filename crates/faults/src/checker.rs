@@ -7,6 +7,9 @@ pub mod rules;
 pub mod tables;
 pub mod topics;
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, fmt};
 
 /// How many findings of a kind are told in full.

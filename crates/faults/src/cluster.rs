@@ -31,7 +31,7 @@ pub use self::{
     node::{Node, PREFIX, Role, SESSION_TIMEOUT, TRANSACTION_TIMEOUT},
     proxy::Way,
 };
-use crate::settings::Settings;
+use crate::settings::{Broken, Settings};
 
 /// How long a node may take until it is ready, on a machine that is busy.
 const READY_MAX: Duration = Duration::from_secs(60);
@@ -85,6 +85,7 @@ impl Cluster {
                 broker: needs_broker.then_some(*proxy),
                 lanes: settings.lanes,
                 clock: clock.clone(),
+                broken: settings.broken.map(Broken::failpoint),
             };
             nodes.push(Node::new(name, role, place, way)?);
         }
@@ -162,6 +163,17 @@ impl Cluster {
     pub async fn restart_broker(&mut self) -> Result<()> {
         self.broker.start()?;
         self.broker.until_ready().await
+    }
+
+    /// Ends every node at once and starts it again: for going on where one did not come to itself.
+    ///
+    /// # Errors
+    /// When one does not come up.
+    pub async fn restart_nodes(&mut self) -> Result<()> {
+        for node in &mut self.nodes {
+            node.kill();
+        }
+        self.start_nodes().await
     }
 
     /// Waits until every node is ready.

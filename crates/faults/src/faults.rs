@@ -51,7 +51,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 const COMMAND_POINTS: &[(&str, u32)] = &[
     ("log::before_begin", 300),
     ("log::after_begin", 300),
-    ("log::between_sends", 300),
+    ("log::after_send", 300),
     ("log::before_commit", 300),
     ("log::after_commit", 300),
     ("log::announced", 2),

@@ -17,13 +17,18 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match done {
-        Ok(findings) if findings.count() == 0 => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
-        Err(error) => {
+    let is_good = match (done, settings.broken) {
+        (Ok(findings), None) => findings.count() == 0,
+        (Ok(findings), Some(broken)) => broken.is_found(&findings),
+        (Err(error), _) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            false
         }
+    };
+    if is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use rand::{SeedableRng as _, rngs::StdRng};
 
 use crate::{
@@ -33,13 +33,13 @@ pub async fn run(settings: &Settings) -> Result<Findings> {
     let mut findings = Findings::default();
     for number in 1..=settings.rounds {
         let round = round(settings, number, &mut cluster, &load, &mut findings).await;
-        let Some(round) = round.with_context(|| format!("round {number}"))? else {
-            break;
-        };
-        report.round(&round);
+        report.round(&round.with_context(|| format!("round {number}"))?);
         if number % settings.check_every == 0 || number == settings.rounds {
             check(settings, number, &cluster, &load, &report, &mut findings).await?;
-            if settings.fail_fast && findings.count() > 0 {
+            if settings
+                .broken
+                .is_some_and(|broken| broken.is_found(&findings))
+            {
                 break;
             }
         }
@@ -54,44 +54,56 @@ async fn round(
     cluster: &mut Cluster,
     load: &Load,
     findings: &mut Findings,
-) -> Result<Option<Round>> {
+) -> Result<Round> {
     // Each round has a seed of its own, whatever the rounds before have used up.
     let seed = settings
         .seed
         .wrapping_mul(1_000_003)
         .wrapping_add(number.into());
-    let befalling = Befalling::choose(cluster, &settings.only, &mut StdRng::seed_from_u64(seed));
+    let only = match settings.broken {
+        Some(broken) if settings.only.is_empty() => broken.faults(),
+        _ => &settings.only,
+    };
+    let befalling = Befalling::choose(cluster, only, &mut StdRng::seed_from_u64(seed));
     load.forget_silences();
     let began = Instant::now();
     befalling.befall(cluster).await?;
-    let healed = Instant::now();
-    cluster.until_all_ready().await?;
-    let target = befalling.target(cluster);
-    while !load.silent_since(healed).is_empty() {
-        if healed.elapsed() > HEALED_MAX {
-            let lanes = load.silent_since(healed);
-            let text =
-                format!("round {number}: lanes {lanes:?} do not answer after {HEALED_MAX:?}");
-            findings.add("no-owner", text);
-            break;
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
+    if let Err(trouble) = until_well(cluster, load).await {
+        findings.add("not-well", format!("round {number}: {trouble:#}"));
+        cluster.restart_nodes().await?;
     }
     let (silence, lane) = load.longest_silence();
     if silence > SILENCE_MAX {
         let text = format!("round {number}: lane {lane} gave no answer for {silence:?}");
         findings.add("no-owner", text);
     }
-    Ok(Some(Round {
+    Ok(Round {
         number,
         fault: befalling.fault,
-        target,
+        target: befalling.target(cluster),
         how: befalling.how,
         accepted: load.accepted(),
         silence,
         lane,
         took: began.elapsed(),
-    }))
+    })
+}
+
+/// Waits until every node is ready and every lane answers.
+async fn until_well(cluster: &mut Cluster, load: &Load) -> Result<()> {
+    let healed = Instant::now();
+    cluster.until_all_ready().await?;
+    loop {
+        let silent = load.silent_since(healed);
+        if silent.is_empty() {
+            return Ok(());
+        }
+        ensure!(
+            healed.elapsed() < HEALED_MAX,
+            "lanes {silent:?} do not answer after {HEALED_MAX:?}"
+        );
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 /// Lets the load come to rest and holds everything against everything.

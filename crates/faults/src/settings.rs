@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
-use crate::faults::Fault;
+use crate::{checker::Findings, faults::Fault};
 
 /// Lets faults befall a small cluster under load, and checks that it keeps its promises.
 #[derive(Clone, Debug, Parser)]
@@ -52,7 +52,48 @@ pub struct Settings {
     /// After how many rounds the checker looks, beside the end.
     #[arg(long, default_value_t = 20)]
     pub check_every: u32,
-    /// Ends the run at the first findings.
+    /// Has the nodes break a promise, and expects that it is found.
     #[arg(long)]
-    pub fail_fast: bool,
+    pub broken: Option<Broken>,
+}
+
+/// What nodes can be made to do wrong, to see whether the checker finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Broken {
+    /// A writer that was replaced goes on.
+    Fencing,
+    /// Commands are answered before they are in the log.
+    Answer,
+    /// A checkpoint is moved before its rows are there.
+    Checkpoint,
+}
+
+impl Broken {
+    /// What breaks it, as a failpoint of the nodes.
+    pub(crate) fn failpoint(self) -> &'static str {
+        match self {
+            Self::Fencing => "broken::fencing=return",
+            Self::Answer => "broken::answer=return",
+            Self::Checkpoint => "broken::checkpoint=return",
+        }
+    }
+
+    /// Whether these findings are what it comes to.
+    pub fn is_found(self, findings: &Findings) -> bool {
+        let kinds: &[&str] = match self {
+            Self::Fencing => &["doubled", "fenced-writer", "gap", "stream"],
+            Self::Answer => &["lost"],
+            Self::Checkpoint => &["table", "row"],
+        };
+        findings.kinds().any(|(kind, ..)| kinds.contains(&kind))
+    }
+
+    /// The faults that bring it to light.
+    pub(crate) fn faults(self) -> &'static [Fault] {
+        match self {
+            Self::Fencing => &[Fault::PauseCommand],
+            Self::Answer => &[Fault::FailCommand, Fault::KillBroker],
+            Self::Checkpoint => &[Fault::FailProjector],
+        }
+    }
 }

@@ -6,8 +6,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result, bail};
-use clap::ValueEnum;
+use anyhow::{Context, Result};
 
 use crate::{
     services::{Interrupt, KafkaPrograms, Lock},
@@ -19,7 +18,7 @@ use crate::{
 #[command(after_help = "Examples:\n  \
     cargo xtask faults --rounds 200 --seed 7\n  \
     cargo xtask faults --only kill-broker --rounds 5\n  \
-    cargo xtask faults --broken fencing   # a build that must be found out\n\n\
+    cargo xtask faults --broken fencing   # must be found out\n\n\
     What else there is to set: cargo xtask faults -- --help")]
 pub(crate) struct Arguments {
     /// How many faults there are, one after another.
@@ -34,34 +33,15 @@ pub(crate) struct Arguments {
     /// One JSON object a line instead of text.
     #[arg(long)]
     json: bool,
-    /// A build that breaks a promise: there must be findings, and the run ends with them.
-    #[arg(long)]
-    broken: Option<Broken>,
+    /// What `cargo xtask test` runs: a few rounds, then each promise broken on purpose.
+    #[arg(long, conflicts_with_all = ["rounds", "seed", "only", "json", "broken", "more"])]
+    short: bool,
+    /// Breaks a promise on purpose (fencing, answer, checkpoint), and expects that it is found.
+    #[arg(long, value_name = "PROMISE")]
+    broken: Option<String>,
     /// What is passed on as it is.
     #[arg(last = true)]
     more: Vec<String>,
-}
-
-/// What a build for trying the checker does wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Broken {
-    /// A writer that was replaced goes on.
-    Fencing,
-    /// Commands are answered before they are in the log.
-    Answer,
-    /// A checkpoint is moved before its rows are there.
-    Checkpoint,
-}
-
-impl Broken {
-    /// The package that breaks it, and its feature.
-    fn feature(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Fencing => ("foldline-event-log", "broken-fencing"),
-            Self::Answer => ("foldline-command", "broken-answer"),
-            Self::Checkpoint => ("foldline-tables", "broken-checkpoint"),
-        }
-    }
 }
 
 /// Runs faults.
@@ -69,50 +49,89 @@ impl Broken {
 /// # Errors
 /// When something is found or cannot be run.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let interrupt = Interrupt::catch()?;
-    let target = root().join("target");
-    let directory = target.join("faults");
-    fs::create_dir_all(&directory)
-        .with_context(|| format!("cannot make {}", directory.display()))?;
-    let _alone = Lock::take(&directory.join("lock"), "the end of other faults")?;
-    let market = build(arguments.broken, &target, &directory)?;
-    let programs = KafkaPrograms::fetch(&interrupt)?;
-    let mut command = Command::new(target.join("debug/faults"));
-    command
-        .arg("--market")
-        .arg(market)
-        .arg("--java")
-        .arg(programs.java)
-        .arg("--kafka")
-        .arg(programs.jars)
-        .arg("--directory")
-        .arg(directory.join("run"))
-        .args(["--rounds", &arguments.rounds.to_string()])
-        .args(["--seed", &arguments.seed.to_string()])
-        .args(arguments.only.iter().flat_map(|fault| ["--only", fault]))
-        .args(arguments.json.then_some("--json"))
-        .args(&arguments.more);
-    interrupt.run(&mut command)
+    if arguments.short {
+        return short();
+    }
+    let nodes = Nodes::build()?;
+    let (rounds, seed) = (arguments.rounds.to_string(), arguments.seed.to_string());
+    let mut words = vec!["--rounds", &rounds, "--seed", &seed];
+    words.extend(arguments.only.iter().flat_map(|fault| ["--only", fault]));
+    let broken = arguments.broken.iter();
+    words.extend(broken.flat_map(|promise| ["--broken", promise]));
+    words.extend(arguments.json.then_some("--json"));
+    words.extend(arguments.more.iter().map(String::as_str));
+    nodes.befall(&words)
 }
 
-/// Builds the nodes, kept aside: the next build of another kind takes their place.
-fn build(broken: Option<Broken>, target: &Path, directory: &Path) -> Result<PathBuf> {
-    // As for the tests, so that nothing is compiled twice.
-    run_program(&mut cargo(&["build", "--quiet", "--package", "faults"]))?;
-    let mut build = cargo(&["build", "--quiet", "--package", "market", "--bin", "market"]);
-    let mut features = TEST_FEATURES.to_owned();
-    let mut name = "market".to_owned();
-    if let Some(broken) = broken {
-        let (package, feature) = broken.feature();
-        build.args(["--package", package]);
-        features += &format!(",{package}/{feature}");
-        name += &format!("-{feature}");
+/// A few rounds of whatever the seed has, then nodes that break a promise, each of which must be
+/// found out.
+///
+/// # Errors
+/// When something is found that should not be, or is not that should.
+pub(crate) fn short() -> Result<()> {
+    let nodes = Nodes::build()?;
+    nodes.befall(&["--rounds", "6"])?;
+    for promise in ["fencing", "answer", "checkpoint"] {
+        println!("broken on purpose: {promise}");
+        nodes.befall(&["--rounds", "8", "--check-every", "2", "--broken", promise])?;
     }
-    run_program(build.args(["--features", &features]))?;
-    let (built, kept) = (target.join("debug/market"), directory.join(name));
-    if !built.exists() {
-        bail!("{} has not been built", built.display());
+    Ok(())
+}
+
+/// Nodes and a broker, ready to be started.
+struct Nodes {
+    interrupt: Interrupt,
+    programs: KafkaPrograms,
+    market: PathBuf,
+    faults: PathBuf,
+    directory: PathBuf,
+    /// Nobody else starts any in this directory.
+    _alone: Lock,
+}
+
+impl Nodes {
+    fn build() -> Result<Self> {
+        let interrupt = Interrupt::catch()?;
+        let target = root().join("target");
+        let directory = target.join("faults");
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
+        let alone = Lock::take(&directory.join("lock"), "the end of other faults")?;
+        Ok(Self {
+            programs: KafkaPrograms::fetch(&interrupt)?,
+            market: build(&target, &directory)?,
+            faults: target.join("debug/faults"),
+            directory: directory.join("run"),
+            interrupt,
+            _alone: alone,
+        })
     }
+
+    fn befall(&self, words: &[&str]) -> Result<()> {
+        let mut command = Command::new(&self.faults);
+        command
+            .arg("--market")
+            .arg(&self.market)
+            .arg("--java")
+            .arg(&self.programs.java)
+            .arg("--kafka")
+            .arg(&self.programs.jars)
+            .arg("--directory")
+            .arg(&self.directory)
+            .args(words);
+        self.interrupt.run(&mut command)
+    }
+}
+
+/// Builds the nodes as for the tests, so that nothing is compiled twice; they are kept aside, where
+/// no other build takes their place meanwhile.
+fn build(target: &Path, directory: &Path) -> Result<PathBuf> {
+    let packages = ["--package", "faults", "--package", "market"];
+    let features = ["--features", TEST_FEATURES];
+    run_program(&mut cargo(
+        &[&["build", "--quiet", "--bins"], &packages[..], &features].concat(),
+    ))?;
+    let (built, kept) = (target.join("debug/market"), directory.join("market"));
     // Not over the old one: a node may still run it.
     let _ = fs::remove_file(&kept);
     fs::copy(&built, &kept).with_context(|| format!("cannot make {}", kept.display()))?;

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 
 use crate::{
-    architecture,
+    architecture, faults,
     services::{Interrupt, Lease, Server},
     workspace::{self, TEST_FEATURES, cargo, shown},
 };
@@ -42,6 +42,8 @@ enum Step {
     Architecture,
     /// Every test, documented example and golden file.
     Tests,
+    /// Nodes keep their promises through some faults, and nodes that break one are found out.
+    Faults,
 }
 
 /// How a step ended.
@@ -84,14 +86,17 @@ impl Step {
     /// Runs the step, its output passed through, and says how to see or mend a failure.
     fn run(self) -> (Outcome, Duration) {
         let mut command = self.command();
-        let what = command
-            .as_ref()
-            .map_or_else(|| "cargo xtask architecture".into(), shown);
+        let what = match (&command, self) {
+            (Some(command), _) => shown(command),
+            (None, Self::Faults) => "cargo xtask faults --short".to_owned(),
+            (None, _) => "cargo xtask architecture".to_owned(),
+        };
         println!("\n== {self}: {what}");
         let began = Instant::now();
         let done = match &mut command {
             Some(command) if self == Self::Tests => run_with_servers(command),
             Some(command) => workspace::run(command),
+            None if self == Self::Faults => faults::short(),
             None => architecture::run(),
         };
         let took = began.elapsed();
@@ -114,7 +119,7 @@ impl Step {
         let features = ["--workspace", "--features", TEST_FEATURES];
         let (first, last): (&[&str], &[&str]) = match self {
             Self::Format => return Some(cargo(&["fmt", "--all", "--check"])),
-            Self::Architecture => return None,
+            Self::Architecture | Self::Faults => return None,
             Self::Clippy => (&["clippy"], &["--all-targets", "--", "-D", "warnings"]),
             Self::Docs => (&["doc"], &["--no-deps"]),
             // Every test binary runs, whatever became of the one before.
@@ -138,6 +143,10 @@ impl Step {
             Self::Tests => {
                 "one test alone: cargo test -p CRATE NAME; \
                  golden files that should differ: cargo xtask goldens"
+            }
+            Self::Faults => {
+                "to see it again: cargo xtask faults --rounds 6 --seed 1; what the nodes printed \
+                 is in target/faults/run"
             }
         }
     }

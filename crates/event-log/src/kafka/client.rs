@@ -16,6 +16,7 @@ use rdkafka::{
     error::{KafkaError, KafkaResult},
     message::DeliveryResult,
     producer::{NoCustomPartitioner, ProducerContext, ThreadedProducer},
+    types::RDKafkaErrorCode,
 };
 
 use super::{Settings, spread::Rebalancing};
@@ -201,7 +202,10 @@ impl ClientContext for Logging {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "kafka client");
+        // That a consumer has read all there is comes by this way too, and is no trouble.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            tracing::warn!(%error, reason, "kafka client");
+        }
     }
 }
 

@@ -129,6 +129,7 @@ impl Transactions {
             if let Err(error) = self.send(record, timestamp_ms) {
                 return Err(self.abort(error));
             }
+            fail::fail_point!("log::after_send", |_| std::process::abort());
         }
         fail::fail_point!("log::before_commit", |_| std::process::abort());
         let committed = commit::commit::<Deliveries, _>(&self.producer);

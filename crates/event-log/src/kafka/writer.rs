@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use foldline_kernel::{Epoch, Lane};
 use foldline_schema::{Event, NewEvent};
 use rdkafka::message::{Header, OwnedHeaders};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     shared::Shared,
@@ -14,6 +14,10 @@ use super::{
     writing::{Job, Jobs, Kind, Opened},
 };
 use crate::{AppendError, Appended, Heads, LaneWriter, Source, batch};
+
+/// How many times as long as a transaction an append may take: one may be before it, and the
+/// client's own patience follows the time of day, which may be set back.
+const APPEND_TIMEOUTS_MAX: u32 = 3;
 
 pub(crate) struct KafkaWriter {
     shared: Arc<Shared>,
@@ -93,7 +97,14 @@ impl LaneWriter for KafkaWriter {
         if self.jobs.try_send(job).is_err() {
             return Err(self.unavailable("the writer's thread has ended; open another writer"));
         }
-        match outcome.await {
+        let append_max = self.shared.settings.transaction_timeout * APPEND_TIMEOUTS_MAX;
+        let outcome = timeout(append_max, outcome).await;
+        // Whoever opens the next writer fences the client that does not come back.
+        let outcome = outcome.map_err(|elapsed| AppendError::Unknown {
+            lane: self.lane,
+            source: elapsed.into(),
+        })?;
+        match outcome {
             Ok(Ok(())) => {
                 self.shared.reached(self.lane, &placed.heads);
                 self.heads = placed.heads;

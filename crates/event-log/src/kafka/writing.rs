@@ -108,7 +108,7 @@ impl Writing {
         // A program that may not write does not fence the one that does.
         shared.check_contexts().map_err(unavailable)?;
         let of_lane = shared.names.lane(lane);
-        let id = format!("{}-{lane}", shared.topology.log_id);
+        let id = transactional_id(&shared, lane);
         let producer = shared
             .clients
             .transactional(&id)
@@ -191,6 +191,14 @@ impl Writing {
             headers: None,
         }
     }
+}
+
+/// The log and the lane and nothing else: whoever writes the lane fences whoever did before.
+fn transactional_id(shared: &Shared, lane: Lane) -> String {
+    let id = format!("{}-{lane}", shared.topology.log_id);
+    // What breaks this shows whether `cargo xtask faults` would find it.
+    fail::fail_point!("broken::fencing", |_| format!("{id}-{}", uuid::Uuid::now_v7()));
+    id
 }
 
 /// Takes along what waits already; snapshots alone wait a little for an append.

@@ -46,6 +46,8 @@ pub(super) struct Place {
     pub(super) lanes: u16,
     /// What is preloaded.
     pub(super) clock: PathBuf,
+    /// A failpoint that is always set.
+    pub(super) broken: Option<&'static str>,
 }
 
 /// A node, running or not.
@@ -95,8 +97,9 @@ impl Node {
         command
             .env("LD_PRELOAD", &self.place.clock)
             .env("FAULTS_CLOCK", &self.clock.path);
-        if let Some(failpoints) = failpoints {
-            command.env("FAILPOINTS", failpoints);
+        let failpoints: Vec<&str> = self.place.broken.into_iter().chain(failpoints).collect();
+        if !failpoints.is_empty() {
+            command.env("FAILPOINTS", failpoints.join(";"));
         }
         self.process.start(&mut command)
     }
@@ -165,9 +168,9 @@ fn configuration(place: &Place) -> String {
         let (transaction, session) = (TRANSACTION_TIMEOUT.as_millis(), SESSION_TIMEOUT.as_millis());
         text += &format!(
             "\n[log.kafka]\nbrokers = \"127.0.0.1:{broker}\"\ntopic_prefix = \"{PREFIX}\"\n\
-             transaction_timeout_ms = {transaction}\nrequest_timeout_ms = 5000\n"
+             transaction_timeout_ms = {transaction}\nsession_timeout_ms = {session}\n\
+             request_timeout_ms = 5000\n"
         );
-        let _ = session;
     }
     text
 }
