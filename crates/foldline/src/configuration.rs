@@ -4,6 +4,7 @@ mod log;
 
 mod auth;
 mod http;
+mod tables;
 
 use std::{
     net::SocketAddr,
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     auth::{AuthSettings, Secret},
     http::HttpSettings,
+    tables::{CqlTables, PostgresTables, Store, TablesSettings},
 };
 
 pub use log::{KafkaSettings, LogSettings};
@@ -49,6 +51,8 @@ pub struct Configuration {
     pub log: LogSettings,
     /// The command side.
     pub command: CommandSettings,
+    /// Where read models keep their rows.
+    pub tables: TablesSettings,
     /// The read models.
     pub projector: ProjectorSettings,
     /// The query side.
@@ -123,6 +127,7 @@ impl Default for Configuration {
             projections: None,
             log: LogSettings::default(),
             command: CommandSettings::default(),
+            tables: TablesSettings::default(),
             projector: ProjectorSettings::default(),
             query: QuerySettings::default(),
             telemetry: TelemetrySettings::default(),

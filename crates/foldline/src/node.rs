@@ -10,7 +10,7 @@ use foldline_projector::{Load, Projectors};
 use foldline_query::{Notice, Queries};
 use foldline_read_model::Model;
 use foldline_schema::Catalog;
-use foldline_tables::{Sqlite, Tables};
+use foldline_tables::Tables;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,7 @@ use crate::{
     lanes::{Announced, Lanes},
     log::Log,
     role::Role,
+    stores,
     switches::TellingTables,
 };
 
@@ -73,7 +74,7 @@ impl Node {
             parts.log = Some(Log::open(&configuration, name, contexts.names()).await?);
         }
         if role != Role::Command {
-            let views = Views::open(&configuration, &definitions, models).await?;
+            let views = Views::open(&configuration, &definitions, models, role).await?;
             parts.start_views(views, role, &configuration);
         }
         if let Role::Dev | Role::Command = role {
@@ -165,10 +166,11 @@ impl Views {
         configuration: &Configuration,
         definitions: &Definitions,
         models: Vec<Arc<Model>>,
+        role: Role,
     ) -> anyhow::Result<Self> {
         let stored = definitions.clone();
         Ok(Self {
-            tables: Arc::new(Sqlite::open(&configuration.data.join("tables")).await?),
+            tables: stores::open(configuration, &models, role).await?,
             notice: Notice::new(&models),
             models,
             catalog: definitions.catalog(),

@@ -94,6 +94,22 @@ impl Postgres {
         }
     }
 
+    /// Drops the schema with everything in it, and the role that reads it; for tests, each of which
+    /// has one of its own.
+    ///
+    /// # Errors
+    /// [`TableError`] when the server cannot be reached or refuses.
+    #[cfg(any(test, feature = "conformance"))]
+    pub async fn drop_schema(&self) -> Result<(), TableError> {
+        let schema = names::quoted(&self.connections.settings.schema);
+        let role = names::quoted(&self.connections.settings.reader_role());
+        let drop = format!("DROP SCHEMA {schema} CASCADE; DROP ROLE IF EXISTS {role}");
+        let pool = self.connections.registry("drop a schema")?;
+        let dropped = sqlx::raw_sql(sqlx::AssertSqlSafe(drop)).execute(pool).await;
+        let told = |error| table_error(format!("drop the schema {schema}"), error);
+        dropped.map(|_| ()).map_err(told)
+    }
+
     async fn prepare(connections: &Connections) -> Result<(), TableError> {
         let settings = &connections.settings;
         match &settings.url {

@@ -239,8 +239,11 @@ pub(crate) async fn version(
     let doing = || format!("read the version of the schema {}", names.schema);
     let table = names.own("migrations");
     let read = format!("SELECT coalesce(max(version), 0) FROM {table}");
-    let known = sqlx::query_scalar::<_, bool>("SELECT to_regclass($1) IS NOT NULL")
-        .bind(&table)
+    // Not by `to_regclass`, which may answer from before another one made it.
+    let known = "SELECT EXISTS (
+        SELECT 1 FROM pg_tables WHERE schemaname = $1 AND tablename = 'migrations')";
+    let known = sqlx::query_scalar::<_, bool>(known)
+        .bind(&names.schema)
         .fetch_one(&mut *connection)
         .await;
     if !known.map_err(|error| table_error(doing(), error))? {
