@@ -10,6 +10,7 @@ use axum::{
 };
 use foldline_command::{Accepted, Answer, CommandError, CommandSide, Credentials, Hop, Request};
 use foldline_kernel::{Caller, CommandId, Context, Timestamp, UserId, Version};
+use uuid::Uuid;
 
 use crate::{
     Gate, body,
@@ -186,8 +187,11 @@ fn created(accepted: &Accepted, minted: Option<CommandId>) -> Response {
     let mut body = String::with_capacity(160);
     body.push_str(r#"{"events":["#);
     for (i, (id, type_name)) in accepted.events.iter().enumerate() {
-        let comma = if i == 0 { "" } else { "," };
-        let _infallible = write!(body, r#"{comma}{{"id":"{id}","type":"{type_name}"}}"#);
+        body.push_str(if i == 0 { r#"{"id":""# } else { r#",{"id":""# });
+        body.push_str(id.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
+        for part in [r#"","type":""#, type_name, r#""}"#] {
+            body.push_str(part);
+        }
     }
     let version = accepted.version;
     let _infallible = write!(body, r#"],"version":{version},"position":"{position}"}}"#);
