@@ -1,10 +1,11 @@
 //! The contexts of an application, with their types erased so that one lane can serve them all.
 
-use std::{any::Any, fmt, panic::AssertUnwindSafe};
+use std::{any::Any, fmt, panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
 use foldline_kernel::{Commands, Context, Decider, Malformed, Rejection, RejectionKind, Situation};
 use foldline_schema::{Catalog, DataError, Event, StoredEvents};
+use rustc_hash::FxHashMap;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -16,6 +17,8 @@ pub(crate) type State = Box<dyn Any + Send>;
 pub struct Contexts {
     rules: Vec<Box<dyn Rules>>,
     catalog: Catalog,
+    /// Every stored name once, for all who remember events by it.
+    type_names: FxHashMap<&'static str, Arc<str>>,
 }
 
 impl Contexts {
@@ -36,6 +39,9 @@ impl Contexts {
             "the context `{context}` is there twice"
         );
         self.catalog = self.catalog.with::<D::Event>(&context);
+        let names = D::Event::types().into_iter().map(|known| known.name);
+        self.type_names
+            .extend(names.map(|name| (name, Arc::from(name))));
         self.rules.push(Box::new(TypedRules::<D> {
             context,
             decider: std::marker::PhantomData,
@@ -65,6 +71,18 @@ impl Contexts {
         self.rules
             .iter()
             .position(|rules| rules.context() == context)
+    }
+
+    pub(crate) fn find_named(&self, name: &[u8]) -> Option<usize> {
+        let mut rules = self.rules.iter();
+        rules.position(|rules| rules.context().as_str().as_bytes() == name)
+    }
+
+    /// Returns a stored name as one allocation that all share. Names of older shapes, and of
+    /// events that another program wrote, are rare and get one of their own.
+    pub(crate) fn type_name(&self, name: &str) -> Arc<str> {
+        let known = self.type_names.get(name);
+        known.map_or_else(|| name.into(), Arc::clone)
     }
 
     pub(crate) fn rules(&self, index: usize) -> &dyn Rules {
@@ -135,7 +153,7 @@ pub(crate) trait Rules: Send + Sync {
     ) -> Result<(), DataError>;
     fn revision(&self) -> u32;
     fn save(&self, state: &dyn Any) -> Result<Box<RawValue>, String>;
-    fn load(&self, saved: &RawValue) -> Result<State, String>;
+    fn load(&self, saved: &[u8]) -> Result<State, String>;
 }
 
 struct TypedRules<D> {
@@ -242,8 +260,8 @@ where
         caught(|| to_raw_value(Self::state(state)))?.map_err(|error| error.to_string())
     }
 
-    fn load(&self, saved: &RawValue) -> Result<State, String> {
-        let state = caught(|| serde_json::from_str::<D::State>(saved.get()))?;
+    fn load(&self, saved: &[u8]) -> Result<State, String> {
+        let state = caught(|| serde_json::from_slice::<D::State>(saved))?;
         Ok(Box::new(state.map_err(|error| error.to_string())?))
     }
 }

@@ -2,7 +2,10 @@
 
 mod curing;
 mod deciding;
+mod fetching;
+mod keeping;
 mod opening;
+mod restoring;
 mod round;
 mod serving;
 mod turns;
@@ -22,7 +25,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::opening::Pauses;
-use crate::{Answer, CommandError, Contexts, Request, Settings, meters::Meters, owned::LaneHealth};
+use crate::{
+    Answer, CommandError, Contexts, Request, Settings, meters::Meters, owned::LaneHealth,
+    state::States,
+};
 
 /// A command on its way to an answer changes hands many times, so it goes about in a box.
 pub(crate) type Submitted = Box<Submission>;
@@ -62,6 +68,7 @@ pub(crate) struct LaneTask {
     /// Where the node takes commands, for its writers to announce.
     pub(crate) address: Option<String>,
     pub(crate) snapshots: Option<Arc<dyn SnapshotStore>>,
+    pub(crate) states: Arc<States>,
     pub(crate) contexts: Arc<Contexts>,
     pub(crate) settings: Settings,
     pub(crate) queue: mpsc::Receiver<Submitted>,

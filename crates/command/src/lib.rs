@@ -20,7 +20,9 @@ mod meters;
 mod owned;
 mod passing;
 mod side;
+mod state;
 mod user;
+mod users;
 
 pub use answer::{Accepted, Answer, CommandError, Credentials, Request};
 pub use contexts::{Contexts, ParseError};
@@ -28,3 +30,4 @@ pub use hop::{Hop, ParseHopError};
 pub use owned::LaneHealth;
 pub use passing::{Courier, Neighbours, Owner, Owners, Passed, Undelivered};
 pub use side::{CommandSide, Settings};
+pub use state::StateSettings;

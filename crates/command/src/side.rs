@@ -12,10 +12,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Answer, CommandError, Contexts, Neighbours, Request,
+    Answer, CommandError, Contexts, Neighbours, Request, StateSettings,
     lane::{LaneTask, Submission, Submitted, parse_error},
     meters::Meters,
     owned::{LaneHandle, LaneHealth},
+    state::States,
 };
 
 /// The bounds of the command side.
@@ -38,6 +39,8 @@ pub struct Settings {
     pub command_timeout: Duration,
     /// How long a lane's task may take to end; one that hangs is left, and fenced by the next.
     pub stop_max: Duration,
+    /// How much of the users' states is in memory, and where the rest is.
+    pub state: StateSettings,
 }
 
 impl Default for Settings {
@@ -51,6 +54,7 @@ impl Default for Settings {
             snapshot_events: 100_000,
             command_timeout: Duration::from_secs(10),
             stop_max: Duration::from_secs(20),
+            state: StateSettings::default(),
         }
     }
 }
@@ -66,6 +70,7 @@ pub struct CommandSide {
     /// By lane; `None` where another node owns it. Nothing is awaited while it is locked.
     lanes: Vec<RwLock<Option<LaneHandle>>>,
     meters: Arc<Meters>,
+    states: Arc<States>,
 }
 
 impl CommandSide {
@@ -105,6 +110,12 @@ impl CommandSide {
     ) -> Self {
         Self {
             meters: Arc::new(Meters::new(&contexts, log.topology().lanes)),
+            states: Arc::new(States::new(
+                settings.state.clone(),
+                &contexts,
+                log.topology().log_id,
+                log.topology().lanes,
+            )),
             lanes: log
                 .topology()
                 .all_lanes()
@@ -136,6 +147,7 @@ impl CommandSide {
             log: self.log.clone(),
             address: self.neighbours.as_ref().map(|known| known.address.clone()),
             snapshots: self.snapshots.clone(),
+            states: self.states.clone(),
             contexts: self.contexts.clone(),
             settings: self.settings.clone(),
             queue,
@@ -377,6 +389,7 @@ impl CommandSide {
         for lane in lanes() {
             self.finish(lane).await;
         }
+        self.states.close().await;
     }
 
     /// Waits for the end of a lane's task that was told to stop; what it said last stays.

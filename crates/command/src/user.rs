@@ -2,36 +2,32 @@
 
 use std::{any::Any, collections::VecDeque, sync::Arc};
 
-use foldline_kernel::{CommandId, EventId, LaneSequence, OtherStates, Sequence, UserId, Version};
+use foldline_kernel::{CommandId, EventId, LaneSequence, OtherStates, Sequence, Version};
 use foldline_schema::{Catalog, CommandHash, Event};
-use rustc_hash::FxHashMap;
-use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
+use uuid::Uuid;
 
 use crate::{
     Contexts,
     contexts::{Decided, State},
 };
 
-/// All users of a lane that have a state.
-#[derive(Default)]
-pub(crate) struct Users {
-    pub(crate) by_id: FxHashMap<UserId, User>,
-}
-
 /// One user's streams. There are many users, and most have few streams with few commands to
 /// remember: what is not there takes no room.
 #[derive(Default)]
 pub(crate) struct User {
     /// Those in which something has happened, each with the index of its context.
-    streams: Vec<(usize, Stream)>,
+    pub(crate) streams: Vec<(usize, Stream)>,
     /// Why no command of this user can be decided.
     pub(crate) quarantine: Option<Box<Quarantine>>,
     /// The number of the last batch that holds an event of this user; it tells whether the state
     /// speaks of events that are not durable yet.
     pub(crate) last_batch: u64,
-    /// Whether something has happened since the last snapshot.
+    /// Whether the next snapshot round is known to take this user.
     pub(crate) dirty: bool,
+    /// Whether something has happened that the local store lacks.
+    pub(crate) unsaved: bool,
 }
 
 /// Why a user's commands are not decided.
@@ -51,12 +47,23 @@ pub(crate) struct Stream {
     pub(crate) state: State,
     pub(crate) version: Version,
     pub(crate) remembered: VecDeque<Remembered>,
+    /// What the state takes in memory, as far as it can be told.
+    weight: u32,
 }
+
+/// An idempotency key as a stream remembers it: a UUID as it is, anything else as the first 16
+/// bytes of its SHA-256.
+///
+/// Minted keys are UUIDs, and most that clients choose. Two other keys that are taken for one
+/// another have the same 128 bits: nobody meets such a pair by chance, and who computes one (2^64
+/// hashes) has two keys of his own stream that refuse each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key(pub(crate) [u8; 16]);
 
 /// An accepted command, and what is needed to give its answer again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Remembered {
-    pub(crate) key: CommandId,
+    pub(crate) key: Key,
     pub(crate) hash: CommandHash,
     pub(crate) events: SmallVec<[(EventId, Arc<str>); 1]>,
     pub(crate) version: Version,
@@ -101,6 +108,24 @@ impl OtherStates for StatesOf<'_> {
     }
 }
 
+impl Key {
+    pub(crate) fn of(id: &CommandId) -> Self {
+        let text = id.as_str();
+        if let Ok(uuid) = Uuid::try_parse(text)
+            && *uuid
+                .as_hyphenated()
+                .encode_lower(&mut Uuid::encode_buffer())
+                == *text
+        {
+            return Self(uuid.into_bytes());
+        }
+        let digest: [u8; 32] = Sha256::digest(text).into();
+        let mut first = [0; 16];
+        first.copy_from_slice(&digest[..16]);
+        Self(first)
+    }
+}
+
 impl User {
     pub(crate) fn stream(&self, context: usize) -> Option<&Stream> {
         let mut streams = self.streams.iter();
@@ -111,14 +136,9 @@ impl User {
         let known = self.streams.iter().position(|(known, _)| *known == context);
         let place = known.unwrap_or_else(|| {
             self.streams.reserve_exact(1);
-            self.streams.push((
-                context,
-                Stream {
-                    state: contexts.rules(context).default_state(),
-                    version: Version::ZERO,
-                    remembered: VecDeque::new(),
-                },
-            ));
+            let state = contexts.rules(context).default_state();
+            self.streams
+                .push((context, Stream::new(state, Version::ZERO)));
             self.streams.len() - 1
         });
         &mut self.streams[place].1
@@ -129,7 +149,24 @@ impl User {
             .map_or(Version::ZERO, |stream| stream.version)
     }
 
-    /// Folds an event that is in the log. What a snapshot holds already is skipped.
+    /// Estimates what all of it takes in memory, itself not counted.
+    pub(crate) fn bytes(&self) -> usize {
+        let streams = self.streams.capacity() * size_of::<(usize, Stream)>();
+        let held = self.streams.iter().map(|(_, stream)| stream.bytes());
+        let quarantine = self.quarantine.as_ref().map_or(0, |quarantine| {
+            size_of::<Quarantine>() + quarantine.reason.len() + quarantine.since.len()
+        });
+        streams + held.sum::<usize>() + quarantine
+    }
+
+    /// Whether the state was spoilt, so that nothing but that is known of the user.
+    pub(crate) fn is_spoilt(&self) -> bool {
+        let quarantine = self.quarantine.as_ref();
+        quarantine.is_some_and(|quarantine| quarantine.spoilt.is_some())
+    }
+
+    /// Folds an event that is in the log. What the state holds already is skipped: it may come of
+    /// a snapshot or of the local store, and be newer than the marker from which the log is read.
     pub(crate) fn fold(
         &mut self,
         context: usize,
@@ -138,8 +175,12 @@ impl User {
         catalog: &Catalog,
         remembered_max: usize,
     ) {
-        self.dirty = true;
-        if self.quarantine.is_some() || event.stream_version <= self.version(context) {
+        (self.dirty, self.unsaved) = (true, true);
+        if let Some(quarantine) = &mut self.quarantine {
+            quarantine.spoilt = quarantine.spoilt.max(Some(event.lane_sequence));
+            return;
+        }
+        if event.stream_version <= self.version(context) {
             return;
         }
         let stream = self.stream_mut(context, contexts);
@@ -155,7 +196,8 @@ impl User {
             ))
         };
         stream.version = event.stream_version;
-        stream.remember_recorded(event, remembered_max);
+        stream.grow(event.data.len());
+        stream.remember_recorded(event, contexts, remembered_max);
         if let Err(reason) = folded {
             let since = format!("{}@{}", event.context, event.sequence);
             tracing::error!(user = %event.subject, %since, %reason, "user quarantined");
@@ -168,12 +210,42 @@ impl User {
     }
 }
 
+/// How many bytes a state takes for each byte of its JSON, at most: texts take as much, ids and
+/// numbers less, maps with room to spare more.
+const BYTES_PER_JSON_BYTE: usize = 2;
+/// What an allocation of its own takes beside that.
+const STATE_BYTES: usize = 64;
+
 impl Stream {
-    pub(crate) fn find(&self, key: &CommandId) -> Option<&Remembered> {
-        self.remembered
-            .iter()
-            .rev()
-            .find(|remembered| remembered.key == *key)
+    pub(crate) fn new(state: State, version: Version) -> Self {
+        Self {
+            state,
+            version,
+            remembered: VecDeque::new(),
+            weight: 0,
+        }
+    }
+
+    /// Notes how long the state is as JSON.
+    pub(crate) fn weigh(&mut self, json_bytes: usize) {
+        self.weight = u32::try_from(json_bytes).unwrap_or(u32::MAX);
+    }
+
+    /// Until it is written again, a state is taken to have grown by what it was told.
+    fn grow(&mut self, data_bytes: usize) {
+        let data_bytes = u32::try_from(data_bytes).unwrap_or(u32::MAX);
+        self.weight = self.weight.saturating_add(data_bytes);
+    }
+
+    fn bytes(&self) -> usize {
+        STATE_BYTES
+            + self.weight as usize * BYTES_PER_JSON_BYTE
+            + self.remembered.capacity() * size_of::<Remembered>()
+    }
+
+    pub(crate) fn find(&self, key: Key) -> Option<&Remembered> {
+        let mut newest_first = self.remembered.iter().rev();
+        newest_first.find(|remembered| remembered.key == key)
     }
 
     /// At most one is forgotten for each that comes. After a batch with an unknown outcome more
@@ -183,17 +255,20 @@ impl Stream {
         if self.remembered.len() >= remembered_max {
             self.remembered.pop_front();
         }
-        if self.remembered.is_empty() {
-            self.remembered.reserve_exact(1);
+        if self.remembered.len() == self.remembered.capacity() {
+            // Not doubled: there are many users, and half of it would lie idle.
+            self.remembered
+                .reserve_exact((self.remembered.len() / 4).max(1));
         }
         self.remembered.push_back(remembered);
     }
 
-    fn remember_recorded(&mut self, event: &Event, remembered_max: usize) {
-        let recorded = (event.id, event.type_name.clone());
+    fn remember_recorded(&mut self, event: &Event, contexts: &Contexts, remembered_max: usize) {
+        let recorded = (event.id, contexts.type_name(&event.type_name));
+        let key = Key::of(&event.command_id);
         if let Some(last) = self.remembered.back_mut()
             && event.command_part.part > 1
-            && last.key == event.command_id
+            && last.key == key
         {
             last.events.push(recorded);
             last.version = event.stream_version;
@@ -201,7 +276,7 @@ impl Stream {
             return;
         }
         let remembered = Remembered {
-            key: event.command_id.clone(),
+            key,
             hash: event.command_hash,
             events: SmallVec::from_elem(recorded, 1),
             version: event.stream_version,
@@ -216,127 +291,7 @@ impl Stream {
         context: usize,
         contexts: &Contexts,
     ) -> Result<(), String> {
+        self.grow(decided.iter().map(|event| event.data.len()).sum());
         contexts.rules(context).evolve(self.state.as_mut(), decided)
-    }
-}
-
-/// A user as a snapshot holds it, in JSON: either its streams, or that they could not be saved.
-#[derive(Default, Serialize, Deserialize)]
-struct SavedUser {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    streams: Option<Vec<SavedStream>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    spoilt: Option<SavedQuarantine>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct SavedQuarantine {
-    reason: String,
-    since: String,
-    /// All of the user's events are up to here.
-    end: LaneSequence,
-}
-
-#[derive(Serialize, Deserialize)]
-struct SavedStream {
-    context: String,
-    revision: u32,
-    version: Version,
-    state: Box<serde_json::value::RawValue>,
-    remembered: Vec<SavedCommand>,
-}
-
-/// Key, hash, events, version, sequence.
-#[derive(Serialize, Deserialize)]
-struct SavedCommand(CommandId, u128, Vec<(EventId, Arc<str>)>, Version, Sequence);
-
-/// Encodes a user for a snapshot. The caller sees to it that it is not written before everything
-/// in it is durable.
-///
-/// Of a spoilt state only its quarantine is saved, and where to read again: so one user does not
-/// keep the marker of a whole lane where it is.
-pub(crate) fn save(user: &User, contexts: &Contexts) -> Result<Vec<u8>, String> {
-    if let Some(Quarantine {
-        reason,
-        since,
-        spoilt: Some(end),
-    }) = user.quarantine.as_deref()
-    {
-        let spoilt = SavedQuarantine {
-            reason: reason.clone(),
-            since: since.clone(),
-            end: *end,
-        };
-        return encoded(&SavedUser {
-            spoilt: Some(spoilt),
-            ..SavedUser::default()
-        });
-    }
-    let mut streams = Vec::new();
-    for (index, stream) in &user.streams {
-        let rules = contexts.rules(*index);
-        streams.push(SavedStream {
-            context: rules.context().to_string(),
-            revision: rules.revision(),
-            version: stream.version,
-            state: rules.save(stream.state.as_ref())?,
-            remembered: stream.remembered.iter().map(saved_command).collect(),
-        });
-    }
-    encoded(&SavedUser {
-        streams: Some(streams),
-        ..SavedUser::default()
-    })
-}
-
-fn encoded(user: &SavedUser) -> Result<Vec<u8>, String> {
-    serde_json::to_vec(user).map_err(|error| error.to_string())
-}
-
-fn saved_command(command: &Remembered) -> SavedCommand {
-    SavedCommand(
-        command.key.clone(),
-        u128::from_be_bytes(command.hash.0),
-        command.events.to_vec(),
-        command.version,
-        command.sequence,
-    )
-}
-
-/// Reads a user from a snapshot; `None` when it is of other rules and has to be folded anew.
-pub(crate) fn load(saved: &[u8], contexts: &Contexts) -> Option<User> {
-    let saved: SavedUser = serde_json::from_slice(saved).ok()?;
-    let mut user = User::default();
-    if let Some(SavedQuarantine { reason, since, end }) = saved.spoilt {
-        user.quarantine = Some(Box::new(Quarantine {
-            reason,
-            since,
-            spoilt: Some(end),
-        }));
-        return Some(user);
-    }
-    for stream in saved.streams? {
-        let index = contexts.find(&stream.context.parse().ok()?)?;
-        let rules = contexts.rules(index);
-        if rules.revision() != stream.revision {
-            return None;
-        }
-        let stream = Stream {
-            state: rules.load(&stream.state).ok()?,
-            version: stream.version,
-            remembered: stream.remembered.into_iter().map(loaded_command).collect(),
-        };
-        user.streams.push((index, stream));
-    }
-    Some(user)
-}
-
-fn loaded_command(saved: SavedCommand) -> Remembered {
-    Remembered {
-        key: saved.0,
-        hash: CommandHash(saved.1.to_be_bytes()),
-        events: saved.2.into(),
-        version: saved.3,
-        sequence: saved.4,
     }
 }

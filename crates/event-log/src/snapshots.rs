@@ -2,8 +2,12 @@
 
 use async_trait::async_trait;
 use foldline_kernel::{Lane, LaneSequence, LogId, UserId};
+use tokio::sync::mpsc;
 
 use crate::Source;
+
+/// How many snapshots are sent at a time.
+pub(crate) const SLICE_SNAPSHOTS: usize = 256;
 
 /// The state of one user as of some lane sequence, as the command side encodes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +53,32 @@ pub trait SnapshotStore: Send + Sync + 'static {
         lane: Lane,
         log_id: LogId,
     ) -> Result<Option<(LaneSequence, Vec<Snapshot>)>, SnapshotError>;
+
+    /// Sends the lane's snapshots, slice by slice, and then returns its marker; `None` where there
+    /// is none, or one of another log: what was sent is then worth nothing.
+    ///
+    /// A user MAY come several times; the last time counts. A receiver that has gone ends it.
+    ///
+    /// # Errors
+    /// [`SnapshotError`], as for `load`.
+    async fn load_in_slices(
+        &self,
+        lane: Lane,
+        log_id: LogId,
+        slices: mpsc::Sender<Vec<Snapshot>>,
+    ) -> Result<Option<LaneSequence>, SnapshotError> {
+        let Some((marker, mut snapshots)) = self.load(lane, log_id).await? else {
+            return Ok(None);
+        };
+        while !snapshots.is_empty() {
+            let rest = snapshots.split_off(snapshots.len().min(SLICE_SNAPSHOTS));
+            let slice = std::mem::replace(&mut snapshots, rest);
+            if slices.send(slice).await.is_err() {
+                break;
+            }
+        }
+        Ok(Some(marker))
+    }
 }
 
 /// Why snapshots could not be written or read.

@@ -4,6 +4,7 @@ mod log;
 
 mod auth;
 mod http;
+mod state;
 mod tables;
 
 use std::{
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     auth::{AuthSettings, Secret},
     http::HttpSettings,
+    state::StateSettings,
     tables::{CqlTables, PostgresTables, Store, TablesSettings},
 };
 
@@ -51,6 +53,8 @@ pub struct Configuration {
     pub log: LogSettings,
     /// The command side.
     pub command: CommandSettings,
+    /// The states that decisions are made from.
+    pub state: StateSettings,
     /// Where read models keep their rows.
     pub tables: TablesSettings,
     /// The read models.
@@ -127,6 +131,7 @@ impl Default for Configuration {
             projections: None,
             log: LogSettings::default(),
             command: CommandSettings::default(),
+            state: StateSettings::default(),
             tables: TablesSettings::default(),
             projector: ProjectorSettings::default(),
             query: QuerySettings::default(),
@@ -176,6 +181,7 @@ impl CommandSettings {
         );
         Ok(address.clone())
     }
+
 
     pub(crate) fn settings(&self) -> foldline_command::Settings {
         foldline_command::Settings {

@@ -187,7 +187,7 @@ impl Parts {
     ) -> anyhow::Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
         let (events, snapshots) = (log.events.clone(), log.snapshots.clone());
-        let (contexts, settings) = (contexts.clone(), configuration.command.settings());
+        let (contexts, settings) = (contexts.clone(), configuration.command_side());
         let Some(spread) = &log.spread else {
             let side = CommandSide::start(events, snapshots, contexts, settings);
             self.command = Some(Arc::new(side));

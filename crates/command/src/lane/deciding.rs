@@ -14,7 +14,7 @@ use super::{Submission, Submitted, serving::Serving};
 use crate::{
     Accepted, Answer, CommandError, Request,
     contexts::{Decided, ParseError, Refused},
-    user::{Quarantine, Remembered, StatesOf},
+    user::{Key, Quarantine, Remembered, StatesOf},
 };
 
 impl Serving<'_> {
@@ -33,7 +33,8 @@ impl Serving<'_> {
         self.check_quarantine(submission.request.user)?;
         // The key first, then `If-Match`, then the rules: a repeat is answered as it was, though
         // the version has moved on since.
-        if let Some(accepted) = self.repeated(submission)? {
+        let key = Key::of(&submission.request.key);
+        if let Some(accepted) = self.repeated(submission, key)? {
             return Ok(Answer::Accepted(accepted));
         }
         self.check_turn(submission)?;
@@ -48,15 +49,13 @@ impl Serving<'_> {
         }
         self.check_size(&decided)?;
         self.evolve(&submission.request, context, &decided)?;
-        Ok(Answer::Accepted(self.accept(submission, decided, current)))
+        let accepted = self.accept(submission, key, decided, current);
+        Ok(Answer::Accepted(accepted))
     }
 
     fn check_quarantine(&self, user: UserId) -> Result<(), CommandError> {
-        let quarantine = self
-            .users
-            .by_id
-            .get(&user)
-            .and_then(|known| known.quarantine.as_ref());
+        let known = self.users.get(user);
+        let quarantine = known.and_then(|known| known.quarantine.as_ref());
         let Some(Quarantine { reason, since, .. }) = quarantine.map(Box::as_ref) else {
             return Ok(());
         };
@@ -68,15 +67,19 @@ impl Serving<'_> {
         })
     }
 
-    fn repeated(&self, submission: &Submission) -> Result<Option<Accepted>, CommandError> {
-        let key = &submission.request.key;
-        let stream = self.users.by_id.get(&submission.request.user);
+    fn repeated(
+        &self,
+        submission: &Submission,
+        key: Key,
+    ) -> Result<Option<Accepted>, CommandError> {
+        let stream = self.users.get(submission.request.user);
         let stream = stream.and_then(|user| user.stream(submission.context));
         let Some(remembered) = stream.and_then(|stream| stream.find(key)) else {
             return Ok(None);
         };
         if remembered.hash != submission.hash {
-            return Err(CommandError::KeyReused { key: key.clone() });
+            let key = submission.request.key.clone();
+            return Err(CommandError::KeyReused { key });
         }
         Ok(Some(Accepted {
             events: remembered.events.to_vec(),
@@ -87,10 +90,8 @@ impl Serving<'_> {
     }
 
     fn version(&self, user: UserId, context: usize) -> Version {
-        self.users
-            .by_id
-            .get(&user)
-            .map_or(Version::ZERO, |user| user.version(context))
+        let known = self.users.get(user);
+        known.map_or(Version::ZERO, |user| user.version(context))
     }
 
     fn position(&self, context: usize, sequence: Sequence) -> Position {
@@ -115,7 +116,7 @@ impl Serving<'_> {
             parsed.map_err(|error| parse_error(&submission.request, error, rules.commands()))?;
         let request = &submission.request;
         let states = StatesOf {
-            user: self.users.by_id.get(&request.user),
+            user: self.users.get(request.user),
             defaults: &self.defaults,
             contexts: &self.task.contexts,
         };
@@ -166,10 +167,10 @@ impl Serving<'_> {
         decided: &[Decided],
     ) -> Result<(), CommandError> {
         let contexts = &self.task.contexts;
-        let user = self.users.by_id.entry(request.user).or_default();
-        let evolved = user
-            .stream_mut(context, contexts)
-            .evolve(decided, context, contexts);
+        let evolved = self.users.change(request.user, |user| {
+            let stream = user.stream_mut(context, contexts);
+            stream.evolve(decided, context, contexts)
+        });
         let spoilt = Some(self.ahead.lane_sequence);
         evolved.map_err(|reason| self.quarantine(request, reason, spoilt))
     }
@@ -182,12 +183,17 @@ impl Serving<'_> {
     ) -> CommandError {
         let since = format!("the command `{}` of `{}`", request.command, request.context);
         tracing::error!(user = %request.user, %since, %reason, "user quarantined");
-        let user = self.users.by_id.entry(request.user).or_default();
-        user.quarantine = Some(Box::new(Quarantine {
+        let quarantine = Quarantine {
             reason: reason.clone(),
             since: since.clone(),
             spoilt,
-        }));
+        };
+        self.users.change(request.user, |user| {
+            user.quarantine = Some(Box::new(quarantine));
+        });
+        if spoilt.is_some() {
+            self.spoilt(request.user);
+        }
         self.quarantined.add(1);
         CommandError::Quarantined {
             user: request.user,
@@ -200,6 +206,7 @@ impl Serving<'_> {
     fn accept(
         &mut self,
         submission: &Submission,
+        key: Key,
         decided: Vec<Decided>,
         before: Version,
     ) -> Accepted {
@@ -228,7 +235,7 @@ impl Serving<'_> {
             position: self.position(context, sequence),
             replayed: false,
         };
-        let (key, hash) = (request.key.clone(), submission.hash);
+        let hash = submission.hash;
         self.remember(
             request.user,
             context,
@@ -281,16 +288,23 @@ impl Serving<'_> {
     }
 
     fn remember(&mut self, id: UserId, context: usize, remembered: Remembered) {
-        let contexts = &self.task.contexts;
-        let user = self.users.by_id.entry(id).or_default();
-        user.last_batch = self.batch_number;
-        if !user.dirty {
-            user.dirty = true;
+        let (contexts, settings) = (&self.task.contexts, &self.task.settings);
+        let batch = self.batch_number;
+        let (is_new_to_round, is_saved) = self.users.change(id, |user| {
+            user.last_batch = batch;
+            let stream = user.stream_mut(context, contexts);
+            stream.version = remembered.version;
+            stream.remember(remembered, settings.remembered_commands);
+            let was = (user.dirty, user.unsaved);
+            (user.dirty, user.unsaved) = (true, true);
+            (!was.0, !was.1)
+        });
+        if is_new_to_round {
             self.rounds.dirty(id);
         }
-        let stream = user.stream_mut(context, contexts);
-        stream.version = remembered.version;
-        stream.remember(remembered, self.task.settings.remembered_commands);
+        if is_saved && let Some(keeping) = &mut self.keeping {
+            keeping.unsaved(id);
+        }
     }
 }
 

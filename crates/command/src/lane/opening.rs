@@ -1,15 +1,17 @@
-//! Taking a lane over: fence, load snapshots, read to the end.
+//! Taking a lane over: fence, restore states, read to the end.
 
 use std::time::{Duration, Instant};
 
-use foldline_event_log::{Announcement, FollowError, From, LaneWriter, OpenWriterError};
-use foldline_kernel::LaneSequence;
+use foldline_event_log::{Announcement, FollowError, LaneWriter, OpenWriterError};
+use foldline_kernel::UserId;
+use rustc_hash::FxHashSet;
 
-use super::{LaneTask, STOPPING, Submitted, curing::Curing};
+use super::{LaneTask, STOPPING, Submitted, curing::Curing, restoring::Restored};
 use crate::{
     CommandError,
     owned::LaneHealth,
-    user::{self, Users},
+    state::{LaneStates, StateError},
+    users::Users,
 };
 
 /// The longest pause before a lane is opened again, after a failure to open it or to append.
@@ -60,17 +62,42 @@ impl Pauses {
 pub(super) struct Opened {
     pub(super) writer: Box<dyn LaneWriter>,
     pub(super) users: Users,
-    /// How many events had to be read because no snapshot holds them.
+    /// The local store, with everybody in it who is not in memory.
+    pub(super) states: Option<LaneStates>,
+    /// How many events had to be read because nothing held them.
     pub(super) replayed: usize,
+    /// Whom the snapshots may lack.
+    pub(super) not_in_snapshots: FxHashSet<UserId>,
+    /// How many users are quarantined.
+    pub(super) quarantined: usize,
     /// The users whose saved states were spoilt, being read again.
     pub(super) curing: Curing,
 }
 
-enum OpenError {
+pub(super) enum OpenError {
     /// Worth another try.
     Unavailable(String),
     /// The lane stays closed until somebody has looked.
     Corrupt(String),
+    /// The local store has failed.
+    Store(StateError),
+}
+
+impl From<FollowError> for OpenError {
+    fn from(error: FollowError) -> Self {
+        match error {
+            FollowError::Unavailable { ref source, .. } => {
+                Self::Unavailable(format!("{error}: {source}"))
+            }
+            FollowError::Corrupt { .. } => Self::Corrupt(error.to_string()),
+        }
+    }
+}
+
+impl From<StateError> for OpenError {
+    fn from(error: StateError) -> Self {
+        Self::Store(error)
+    }
 }
 
 impl LaneTask {
@@ -92,6 +119,10 @@ impl LaneTask {
             match opened {
                 Ok(opened) => return Ok(opened),
                 Err(OpenError::Corrupt(reason)) => return Err(reason),
+                Err(OpenError::Store(error)) => {
+                    tracing::warn!(lane = %self.lane, %error, "lane cannot be opened yet");
+                    self.pause(error.to_string(), pauses, unsettled).await?;
+                }
                 Err(OpenError::Unavailable(reason)) => {
                     tracing::warn!(lane = %self.lane, %reason, "lane cannot be opened yet");
                     self.pause(reason, pauses, unsettled).await?;
@@ -154,90 +185,32 @@ impl LaneTask {
                 OpenWriterError::Corrupt { .. } => OpenError::Corrupt(error.to_string()),
             })?;
         let end = writer.heads().lane_sequence;
-        let (replay_after, mut users) = self.load_snapshots(end).await;
-        let spoilt = users.by_id.iter();
-        let spoilt = spoilt.filter(|(_, user)| user.quarantine.is_some());
-        let spoilt: Vec<_> = spoilt.map(|(id, _)| *id).collect();
-        self.replay(&mut users, replay_after, end, remembered_max)
-            .await
-            .map_err(|error| match error {
-                FollowError::Unavailable { ref source, .. } => {
-                    OpenError::Unavailable(format!("{error}: {source}"))
-                }
-                FollowError::Corrupt { .. } => OpenError::Corrupt(error.to_string()),
-            })?;
+        // After the lane is this writer's: whoever had it here before has let go of the store.
+        let states = self.states.lane(self.lane).await?;
+        let restored = self.restore(states.as_ref(), end, remembered_max).await;
+        let restored = match (restored, states.clone()) {
+            (Err(OpenError::Store(error)), Some(states)) => {
+                tracing::warn!(lane = %self.lane, %error, "local states begun anew");
+                states.discard().await;
+                return Err(OpenError::Unavailable(error.to_string()));
+            }
+            (restored, _) => restored?,
+        };
+        let Restored {
+            users,
+            replayed,
+            not_in_snapshots,
+            spoilt,
+            spoilt_before,
+        } = restored;
         Ok(Opened {
             writer,
             users,
-            replayed: usize::try_from(end.0 - replay_after.0).unwrap_or(usize::MAX),
-            curing: self.cure(spoilt, end),
+            states,
+            replayed,
+            not_in_snapshots,
+            quarantined: spoilt.len(),
+            curing: self.cure(spoilt_before, end),
         })
-    }
-
-    /// Loads every user's snapshot; without usable ones the lane is read from its beginning.
-    async fn load_snapshots(&self, end: LaneSequence) -> (LaneSequence, Users) {
-        let nothing = || (LaneSequence::ZERO, Users::default());
-        let Some(store) = &self.snapshots else {
-            return nothing();
-        };
-        let log_id = self.log.topology().log_id;
-        let (marker, snapshots) = match store.load(self.lane, log_id).await {
-            Ok(Some(loaded)) => loaded,
-            Ok(None) => return nothing(),
-            Err(error) => {
-                tracing::warn!(lane = %self.lane, %error, "snapshots unreadable, reading the log");
-                return nothing();
-            }
-        };
-        // Snapshots are derived state: ones that claim more than the log holds are worthless.
-        if marker > end {
-            tracing::error!(lane = %self.lane, %marker, %end, "snapshots beyond the log dropped");
-            return nothing();
-        }
-        let mut users = Users::default();
-        for snapshot in snapshots {
-            let Some(user) = user::load(&snapshot.state, &self.contexts) else {
-                tracing::info!(lane = %self.lane, "snapshots of older rules, folding anew");
-                return nothing();
-            };
-            users.by_id.insert(snapshot.user, user);
-        }
-        (marker, users)
-    }
-
-    async fn replay(
-        &self,
-        users: &mut Users,
-        after: LaneSequence,
-        end: LaneSequence,
-        remembered_max: usize,
-    ) -> Result<(), FollowError> {
-        if after == end {
-            return Ok(());
-        }
-        let topology = self.log.topology();
-        let mut follower = self
-            .log
-            .follow_lane(self.lane, From::LaneSequence(after.next()))
-            .await?;
-        while follower.checkpoint().lane_sequence < end {
-            for event in follower.next_batch(READ_EVENTS).await? {
-                // The log was opened with every context of the binary, and the binary has every
-                // context of the log; an event of a third one cannot be.
-                let Some(context) = self.contexts.find(&event.context) else {
-                    tracing::error!(context = %event.context, log = %topology.log_id, "unknown context");
-                    continue;
-                };
-                let user = users.by_id.entry(event.subject).or_default();
-                user.fold(
-                    context,
-                    &event,
-                    &self.contexts,
-                    self.contexts.catalog(),
-                    remembered_max,
-                );
-            }
-        }
-        Ok(())
     }
 }

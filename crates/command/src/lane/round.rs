@@ -4,6 +4,7 @@ use std::{collections::VecDeque, future::Future, pin::Pin};
 
 use foldline_event_log::{Snapshot, SnapshotError};
 use foldline_kernel::{LaneSequence, UserId};
+use rustc_hash::FxHashSet;
 
 use super::{
     LaneTask,
@@ -11,7 +12,8 @@ use super::{
 };
 use crate::{
     Contexts,
-    user::{self, Users},
+    state::{LaneStates, codec},
+    users::Users,
 };
 
 /// How many users are encoded at a time. While appends go on it is at most one such slice per
@@ -36,7 +38,9 @@ type Writing = Pin<Box<dyn Future<Output = Result<(), SnapshotError>> + Send>>;
 ///
 /// States may hold later events than the marker names: replay skips them, stream by stream. A
 /// state that was spoilt is not written; that it was, and the end of its user's events, stands for
-/// it, since those events can be read again (`curing.rs`).
+/// it, since those events can be read again (`curing.rs`). A user who is not in memory is in the
+/// local store with everything that has happened to him, durably (`keeping.rs`), and is copied from
+/// there byte for byte: a round brings nobody into memory.
 ///
 /// A round ends: each slice waits for two appends at most (the one in flight and the one in the
 /// making) and for none where the lane is idle, and no user is passed over, however often it comes.
@@ -44,8 +48,8 @@ pub(super) struct Rounds {
     /// The durable end of the lane.
     durable: LaneSequence,
     events_since: usize,
-    /// Users with something to save, for the next round: each that is dirty and not in this one.
-    dirty: Vec<UserId>,
+    /// Users with something to save, for the next round.
+    dirty: FxHashSet<UserId>,
     round: Option<Round>,
     writing: Option<Writing>,
     /// Whether an append has ended since the last slice, or nothing but the marker is missing.
@@ -56,20 +60,39 @@ pub(super) struct Rounds {
 
 struct Round {
     users: VecDeque<UserId>,
-    /// Encoded, and the batch that has to be durable before it may be written.
-    slice: Option<(u64, Vec<Snapshot>)>,
+    slice: Option<Slice>,
     /// Whose states have been encoded.
     saved: Vec<UserId>,
     replay_after: LaneSequence,
     ending: bool,
 }
 
+/// What is written at a time.
+#[derive(Default)]
+struct Slice {
+    /// The batch that has to be durable before it may be written.
+    batch: u64,
+    snapshots: Vec<Snapshot>,
+    /// Users who are in the local store alone.
+    stored: Vec<UserId>,
+}
+
+impl Slice {
+    fn len(&self) -> usize {
+        self.snapshots.len() + self.stored.len()
+    }
+}
+
 impl Rounds {
-    pub(super) fn new(durable: LaneSequence, events_since: usize) -> Self {
+    pub(super) fn new(
+        durable: LaneSequence,
+        events_since: usize,
+        dirty: FxHashSet<UserId>,
+    ) -> Self {
         Self {
             durable,
             events_since,
-            dirty: Vec::new(),
+            dirty,
             round: None,
             writing: None,
             due: false,
@@ -78,7 +101,14 @@ impl Rounds {
     }
 
     pub(super) fn dirty(&mut self, user: UserId) {
-        self.dirty.push(user);
+        self.dirty.insert(user);
+    }
+
+    /// Returns all users whom the snapshots that the marker in force stands for may lack.
+    pub(super) fn not_in_snapshots(&self) -> Vec<UserId> {
+        let round = self.round.iter();
+        let taken = round.flat_map(|round| round.users.iter().chain(&round.saved));
+        self.dirty.iter().chain(taken).copied().collect()
     }
 
     pub(super) fn appended(&mut self, events: usize, durable: LaneSequence) {
@@ -128,13 +158,12 @@ impl Rounds {
         let Some(round) = self.round.take() else {
             return;
         };
-        for id in round.saved {
-            if let Some(user) = users.by_id.get_mut(&id)
-                && !std::mem::replace(&mut user.dirty, true)
-            {
-                self.dirty.push(id);
+        for id in &round.saved {
+            if let Some(user) = users.mark(*id) {
+                user.dirty = true;
             }
         }
+        self.dirty.extend(round.saved);
         self.dirty.extend(round.users);
     }
 
@@ -143,6 +172,7 @@ impl Rounds {
         &mut self,
         users: &mut Users,
         durable_batch: u64,
+        states: Option<&LaneStates>,
         lane: &LaneTask,
         parts: &LaneTaskParts,
     ) {
@@ -154,7 +184,7 @@ impl Rounds {
             return;
         }
         let Some(round) = &mut self.round else { return };
-        if let Err((user, error)) = round.encode(users, &parts.contexts) {
+        if let Err((user, error)) = round.encode(users, states.is_some(), &parts.contexts) {
             tracing::error!(%user, %error, "state has no JSON form, no more snapshots");
             (self.forbidden, self.round) = (true, None);
             return;
@@ -166,8 +196,24 @@ impl Rounds {
             self.writing = Some(Box::pin(async move {
                 store.end_round(lane, log_id, replay_after).await
             }));
-        } else if let Some((_, slice)) = round.slice.take_if(|(batch, _)| *batch <= durable_batch) {
-            self.writing = Some(Box::pin(async move { store.put(lane, slice).await }));
+        } else if let Some(slice) = round.slice.take_if(|slice| slice.batch <= durable_batch) {
+            let states = states.cloned();
+            self.writing = Some(Box::pin(async move {
+                let Slice {
+                    mut snapshots,
+                    stored,
+                    ..
+                } = slice;
+                if let Some(states) = states.filter(|_| !stored.is_empty()) {
+                    let copied = states.copy(stored).await;
+                    let source = |error: crate::state::StateError| error.into();
+                    snapshots.extend(copied.map_err(|error| SnapshotError {
+                        lane,
+                        source: source(error),
+                    })?);
+                }
+                store.put(lane, snapshots).await
+            }));
         }
     }
 
@@ -177,7 +223,7 @@ impl Rounds {
             return;
         }
         self.round = Some(Round {
-            users: std::mem::take(&mut self.dirty).into(),
+            users: std::mem::take(&mut self.dirty).into_iter().collect(),
             slice: None,
             saved: Vec::new(),
             replay_after: self.durable,
@@ -194,26 +240,30 @@ impl Round {
 
     /// Encodes the next slice, unless there is one that has yet to be written. The states are
     /// those of this moment: a user who is in every batch has none that is durable as a whole.
-    fn encode(&mut self, users: &mut Users, contexts: &Contexts) -> Result<(), (UserId, String)> {
+    fn encode(
+        &mut self,
+        users: &mut Users,
+        has_store: bool,
+        contexts: &Contexts,
+    ) -> Result<(), (UserId, String)> {
         if self.slice.is_some() || self.users.is_empty() {
             return Ok(());
         }
-        let (mut batch, mut slice) = (0, Vec::with_capacity(SLICE_USERS));
+        let mut slice = Slice::default();
         while slice.len() < SLICE_USERS
             && let Some(id) = self.users.pop_front()
         {
-            let Some(user) = users.by_id.get_mut(&id) else {
+            self.saved.push(id);
+            let Some(user) = users.mark(id) else {
+                slice.stored.extend(has_store.then_some(id));
                 continue;
             };
-            let state = user::save(user, contexts).map_err(|error| (id, error))?;
+            let state = codec::write(user, contexts).map_err(|error| (id, error))?;
             user.dirty = false;
-            batch = batch.max(user.last_batch);
-            self.saved.push(id);
-            slice.push(Snapshot { user: id, state });
+            slice.batch = slice.batch.max(user.last_batch);
+            slice.snapshots.push(Snapshot { user: id, state });
         }
-        if !slice.is_empty() {
-            self.slice = Some((batch, slice));
-        }
+        self.slice = (slice.len() > 0).then_some(slice);
         Ok(())
     }
 }
@@ -224,6 +274,7 @@ impl LaneTask {
         self.end_round(&mut serving).await;
         serving.rounds.begin();
         self.end_round(&mut serving).await;
+        serving.last_keeping().await;
     }
 
     /// Brings the round under way to its end: everything is durable now, so every slice gets on.
@@ -233,9 +284,10 @@ impl LaneTask {
         }
         while serving.rounds.round.is_some() {
             let (durable_batch, parts) = (serving.durable_batch, serving.task);
+            let states = serving.keeping.as_ref().map(|keeping| &keeping.states);
             serving
                 .rounds
-                .advance(&mut serving.users, durable_batch, self, parts);
+                .advance(&mut serving.users, durable_batch, states, self, parts);
             let written = serving.rounds.written().await;
             serving.rounds.wrote(written, &mut serving.users);
         }

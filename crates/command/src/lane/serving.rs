@@ -3,17 +3,25 @@
 use std::{collections::VecDeque, future::Future, pin::Pin};
 
 use foldline_event_log::{AppendError, Appended, Heads, LaneWriter};
-use foldline_kernel::LaneSequence;
+use foldline_kernel::{LaneSequence, UserId};
 use foldline_schema::NewEvent;
 use rustc_hash::FxHashMap;
 
 use super::{
-    Ended, LaneTask, Submitted, curing::Curing, opening::Opened, round::Rounds, turns::Turns,
+    Ended, LaneTask, Submitted,
+    curing::{Cured, Curing},
+    fetching::Fetching,
+    keeping::Keeping,
+    opening::Opened,
+    round::Rounds,
+    turns::Turns,
 };
 use crate::{
     Answer, CommandError,
     meters::Quarantined,
-    user::{DefaultStates, Users},
+    state::StateError,
+    user::{DefaultStates, User},
+    users::Users,
 };
 
 type Appending =
@@ -73,6 +81,11 @@ pub(super) struct Serving<'a> {
     /// Type names as the envelope wants them, one allocation each.
     pub(super) type_names: FxHashMap<&'static str, std::sync::Arc<str>>,
     pub(super) rounds: Rounds,
+    /// The local store, if there is one.
+    pub(super) keeping: Option<Keeping>,
+    fetching: Fetching,
+    /// Why the local store has failed; what has been decided is settled, and no more begun.
+    trouble: Option<StateError>,
     curing: Curing,
     pub(super) turns: Turns,
     pub(super) quarantined: Quarantined,
@@ -102,8 +115,10 @@ impl LaneTask {
         let mut in_flight = Batch::default();
         let mut taken = Vec::with_capacity(TAKEN_MAX);
         let mut open = true;
-        for submission in unsettled {
-            serving.decide(submission);
+        if let Err((error, commands)) = serving.take_back(unsettled).await {
+            serving.trouble = Some(error);
+            serving.waiting.extend(commands);
+            return serving.give_up().await;
         }
         let mut proving = !serving.batch.decided.is_empty();
         loop {
@@ -116,16 +131,21 @@ impl LaneTask {
                 appending = Some(append(writer, std::mem::take(&mut in_flight.events)));
                 continue;
             }
-            if !open && appending.is_none() {
+            if serving.trouble.is_some() && appending.is_none() {
+                return serving.give_up().await;
+            }
+            if !open && appending.is_none() && serving.fetching.len() == 0 {
                 self.last_rounds(serving).await;
                 return Ended::Stopped;
             }
             if serving.rounds.is_due(appending.is_none()) {
                 let durable_batch = serving.durable_batch;
+                let states = serving.keeping.as_ref().map(|keeping| &keeping.states);
                 serving
                     .rounds
-                    .advance(&mut serving.users, durable_batch, self, &parts);
+                    .advance(&mut serving.users, durable_batch, states, self, &parts);
             }
+            serving.keep();
             tokio::select! {
                 biased;
                 (back, appended) = async { appending.as_mut().expect("guarded").await },
@@ -144,7 +164,7 @@ impl LaneTask {
                     self.queue.close();
                 }
                 count = self.queue.recv_many(&mut taken, TAKEN_MAX),
-                    if open && !proving && serving.waiting.is_empty() && serving.has_room() =>
+                    if open && !proving && serving.takes_commands() =>
                 {
                     // Zero: the queue is closed and everything in it has been taken.
                     open = count > 0;
@@ -152,6 +172,14 @@ impl LaneTask {
                 }
                 written = serving.rounds.written(), if serving.rounds.is_writing() => {
                     serving.rounds.wrote(written, &mut serving.users);
+                }
+                read = serving.fetching.read(), if serving.fetching.is_reading() => {
+                    serving.fetched(read);
+                }
+                written = async { serving.keeping.as_mut().expect("guarded").written().await },
+                    if serving.keeping.as_ref().is_some_and(Keeping::is_writing) =>
+                {
+                    serving.kept(written);
                 }
                 Some(cured) = serving.curing.join_next(), if !serving.curing.is_empty() => {
                     serving.cured(cured.unwrap_or_default());
@@ -186,21 +214,16 @@ fn append(mut writer: Box<dyn LaneWriter>, events: Vec<NewEvent>) -> Appending {
 
 impl<'a> Serving<'a> {
     fn new(task: &'a LaneTaskParts, opened: Opened) -> (Self, Box<dyn LaneWriter>) {
-        let (mut users, ahead) = (opened.users, opened.writer.heads().clone());
-        let mut rounds = Rounds::new(ahead.lane_sequence, opened.replayed);
+        let ahead = opened.writer.heads().clone();
+        let end = ahead.lane_sequence;
+        // What was folded from the log at the start is in no snapshot yet.
+        let events_since = opened.replayed.max(opened.not_in_snapshots.len());
+        let rounds = Rounds::new(end, events_since, opened.not_in_snapshots);
+        let users = opened.users;
+        let keeping = opened.states;
+        let keeping = keeping.map(|states| Keeping::new(states, &users, opened.replayed, end));
         let mut quarantined = task.meters.quarantined();
-        for (id, user) in &mut users.by_id {
-            // What was folded from the log at the start is in no snapshot yet.
-            if user.dirty {
-                rounds.dirty(*id);
-            }
-            if let Some(quarantine) = &mut user.quarantine {
-                quarantined.add(1);
-                if user.dirty {
-                    quarantine.spoilt = Some(ahead.lane_sequence);
-                }
-            }
-        }
+        quarantined.add(u32::try_from(opened.quarantined).unwrap_or(u32::MAX));
         let serving = Self {
             task,
             users,
@@ -211,6 +234,9 @@ impl<'a> Serving<'a> {
             batch_number: 1,
             durable_batch: 0,
             rounds,
+            keeping,
+            fetching: Fetching::default(),
+            trouble: None,
             curing: opened.curing,
             turns: Turns::new(opened.writer.epoch(), task.settings.command_timeout),
             ahead,
@@ -224,8 +250,22 @@ impl<'a> Serving<'a> {
         while self.has_room()
             && let Some(submission) = self.waiting.pop_front()
         {
-            self.decide(submission);
+            match self.users.is_known(submission.request.user) {
+                true => self.decide(submission),
+                false => self.fetching.miss(submission),
+            }
         }
+    }
+
+    fn takes_commands(&self) -> bool {
+        self.waiting.is_empty()
+            && self.has_room()
+            && self.fetching.len() < TAKEN_MAX
+            && self.trouble.is_none()
+            && self
+                .keeping
+                .as_ref()
+                .is_none_or(|keeping| keeping.has_room(&self.users))
     }
 
     fn has_room(&self) -> bool {
@@ -255,29 +295,43 @@ impl<'a> Serving<'a> {
             "answers name their places"
         );
         self.durable_batch += 1;
-        self.rounds
-            .appended(appended.sequences.len(), appended.lane_sequence);
+        let (events, end) = (appended.sequences.len(), appended.lane_sequence);
+        self.rounds.appended(events, end);
+        if let Some(keeping) = &mut self.keeping {
+            keeping.appended(events, end);
+        }
         batch.answer();
         self.spare = std::mem::take(&mut batch.decided);
         self.spare.shrink_to(SPARE_MAX);
     }
 
-    /// Users who were spoilt and are well: nothing has happened to them meanwhile, since they took
-    /// no commands.
-    fn cured(&mut self, cured: Users) {
-        for (id, user) in cured.by_id {
-            tracing::info!(user = %id, "user is no longer quarantined");
-            self.users.by_id.insert(id, user);
-            self.quarantined.remove(1);
+    /// Users who were spoilt and have been read again: nothing has happened to them meanwhile, since
+    /// they took no commands. Of those who are not well the log says since when.
+    fn cured(&mut self, cured: Cured) {
+        for (id, mut user) in cured {
+            let is_well = user.quarantine.is_none();
+            // Even where nothing has ever happened to it: what is saved says that it was spoilt.
+            (user.dirty, user.unsaved) = (true, true);
+            self.users.replace(id, user);
             self.rounds.dirty(id);
+            if let Some(keeping) = &mut self.keeping {
+                keeping.unsaved(id);
+            }
+            if !is_well {
+                continue;
+            }
+            tracing::info!(user = %id, "user is no longer quarantined");
+            self.quarantined.remove(1);
+            if let Some(keeping) = &mut self.keeping {
+                keeping.healed(id);
+            }
         }
     }
 
     /// The state speaks of events that may not be there: it is dropped, and so is every answer.
     async fn fail(mut self, in_flight: Batch, error: AppendError) -> Ended {
         tracing::error!(lane = %self.task.lane, error = &error as &dyn std::error::Error, "append failed");
-        // A slice that is still being written must not overtake one of the next round.
-        let _ = self.rounds.written().await;
+        self.end_writes().await;
         let certain = matches!(error, AppendError::Unavailable { .. });
         let appended = in_flight
             .decided
@@ -288,7 +342,8 @@ impl<'a> Serving<'a> {
                 command
             });
         let decided = self.batch.decided.into_iter().map(unsettled);
-        let commands = appended.chain(decided).chain(self.waiting).collect();
+        let waiting = self.fetching.into_commands().chain(self.waiting);
+        let commands = appended.chain(decided).chain(waiting).collect();
         match error {
             AppendError::Fenced { .. } => Ended::Replaced(commands),
             AppendError::Unknown { ref source, .. }
@@ -297,6 +352,128 @@ impl<'a> Serving<'a> {
                 progressed: self.durable_batch > 0,
                 reason: format!("{error}: {source}"),
             },
+        }
+    }
+}
+
+/// What the local store takes part in.
+impl Serving<'_> {
+    /// Decides what an earlier failure has left unsettled.
+    async fn take_back(
+        &mut self,
+        unsettled: Vec<Submitted>,
+    ) -> Result<(), (StateError, Vec<Submitted>)> {
+        if let Some(keeping) = &self.keeping {
+            let users = unsettled.iter().map(|command| command.request.user);
+            let missing = users.filter(|user| !self.users.is_known(*user)).collect();
+            let read = keeping.states.read(missing, self.task.contexts.clone());
+            match read.await.map_err(StateError::from).flatten() {
+                Ok(read) => self
+                    .fetching
+                    .arrived(read, &mut self.users, &mut self.waiting),
+                Err(error) => return Err((error, unsettled)),
+            }
+        }
+        for submission in unsettled {
+            self.decide(submission);
+        }
+        Ok(())
+    }
+
+    /// Begins what has to be read and written next.
+    fn keep(&mut self) {
+        let Some(keeping) = self.keeping.as_mut().filter(|_| self.trouble.is_none()) else {
+            return;
+        };
+        let contexts = &self.task.contexts;
+        self.fetching.begin(&keeping.states, contexts);
+        let not_in_snapshots = || self.rounds.not_in_snapshots();
+        keeping.advance(
+            &mut self.users,
+            self.durable_batch,
+            contexts,
+            not_in_snapshots,
+        );
+    }
+
+    fn fetched(&mut self, read: Result<Vec<(UserId, Option<User>)>, StateError>) {
+        match read {
+            Ok(read) => self
+                .fetching
+                .arrived(read, &mut self.users, &mut self.waiting),
+            Err(error) => self.trouble = Some(error),
+        }
+    }
+
+    fn kept(&mut self, written: Result<(), StateError>) {
+        let Some(keeping) = &mut self.keeping else {
+            return;
+        };
+        match written {
+            Ok(()) => keeping.wrote(&mut self.users, self.durable_batch),
+            Err(error) => self.trouble = Some(error),
+        }
+    }
+
+    /// Notes that a state was spoilt by what was to come of a command: the store must not keep the
+    /// one of before, as if nothing were the matter.
+    pub(super) fn spoilt(&mut self, id: UserId) {
+        if let (Some(user), Some(keeping)) = (self.users.mark(id), &mut self.keeping) {
+            user.unsaved = true;
+            keeping.unsaved(id);
+        }
+    }
+
+    /// Brings the local store up to date before the lane is let go: everything is durable now.
+    pub(super) async fn last_keeping(mut self) {
+        let mut begun = false;
+        while let Some(keeping) = self.keeping.as_mut().filter(|_| self.trouble.is_none()) {
+            if !keeping.is_in_round() {
+                if std::mem::replace(&mut begun, true) {
+                    return;
+                }
+                keeping.begin_round();
+            }
+            self.keep();
+            let Some(keeping) = &mut self.keeping else {
+                return;
+            };
+            let written = keeping.written().await;
+            self.kept(written);
+        }
+        self.discard().await;
+    }
+
+    /// Waits for writes that are under way: they must not overtake those of whoever opens the lane
+    /// next.
+    async fn end_writes(&mut self) {
+        let _ = self.rounds.written().await;
+        let _ = self.fetching.read().await;
+        if let Some(keeping) = &mut self.keeping {
+            let _ = keeping.written().await;
+        }
+    }
+
+    async fn discard(self) {
+        if let (Some(error), Some(keeping)) = (self.trouble, self.keeping) {
+            tracing::warn!(lane = %self.task.lane, %error, "local states begun anew");
+            keeping.states.discard().await;
+        }
+    }
+
+    /// Nothing is being appended and nothing decided: the lane is opened again, without the local
+    /// store that has failed.
+    async fn give_up(mut self) -> Ended {
+        self.end_writes().await;
+        let trouble = self.trouble.as_ref().map(ToString::to_string);
+        let fetching = std::mem::take(&mut self.fetching);
+        let waiting = std::mem::take(&mut self.waiting);
+        let progressed = self.durable_batch > 0;
+        self.discard().await;
+        Ended::Unsettled {
+            commands: fetching.into_commands().chain(waiting).collect(),
+            progressed,
+            reason: trouble.unwrap_or_default(),
         }
     }
 }

@@ -13,6 +13,7 @@ mod quarantine;
 mod random;
 mod rounds;
 mod snapshots;
+mod states;
 mod store;
 mod waiting;
 mod world;

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use foldline_command::Settings;
+use foldline_command::{Settings, StateSettings};
 use foldline_event_log::{EventLog, faulty::Odds};
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use tokio::{runtime, sync::Semaphore};
@@ -91,6 +91,10 @@ fn live(
         batch_events_max: random.random_range(3..20),
         snapshot_events: random.random_range(1..30),
         command_timeout: Duration::from_secs(2),
+        state: match random.random_bool(0.7) {
+            true => ground.states(random.random_range(0..5_000), random.random_range(1..30)),
+            false => StateSettings::default(),
+        },
         ..Settings::default()
     };
     let runtime = runtime();

@@ -1,14 +1,18 @@
-//! However a snapshot round was cut off, the lane that is opened from it is the one that reading
-//! the whole log gives: states, versions, remembered commands, quarantines.
+//! However a snapshot round or a write to the local store was cut off, the lane that is opened from
+//! it is the one that reading the whole log gives: states, versions, remembered commands,
+//! quarantines.
 //!
 //! A life is a command side with callers on it; one user is in nearly every batch, some commands
-//! and some facts spoil a state. It ends wherever everything was. Then the lane is opened twice,
-//! from the snapshots and from the log alone, and asked for all it knows. `FOLDLINE_SEED` runs one
+//! and some facts spoil a state; memory often holds a few users only. It ends wherever everything
+//! was. Then the lane is opened from the log alone, from the snapshots and from the local store, and
+//! asked for all it knows. `FOLDLINE_SEED` runs one
 //! seed alone.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use foldline_command::{Accepted, Answer, CommandError, CommandSide, Request, Settings};
+use foldline_command::{
+    Accepted, Answer, CommandError, CommandSide, Request, Settings, StateSettings,
+};
 use foldline_event_log::{EventLog, faulty::Odds};
 use foldline_kernel::{CommandId, UserId};
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
@@ -102,6 +106,15 @@ fn run(seed: u64, tally: &mut Tally) {
     }
 }
 
+/// Mostly a local store with little memory beside it: for nobody, for a few users, for all.
+fn states(ground: &Ground, random: &mut StdRng) -> StateSettings {
+    let bytes = [0, 2_000, 10_000, 1 << 20][random.random_range(0..4)];
+    match random.random_bool(0.8) {
+        true => ground.states(bytes, random.random_range(1..60)),
+        false => StateSettings::default(),
+    }
+}
+
 fn odds() -> Odds {
     Odds {
         lost_answer: 10,
@@ -140,6 +153,7 @@ fn live(ground: &Arc<Ground>, requests: &[Request], random: &mut StdRng) {
         batch_events_max: random.random_range(1..20),
         snapshot_events: random.random_range(1..120),
         command_timeout: Duration::from_secs(20),
+        state: states(ground, random),
         ..Settings::default()
     };
     let awaited = random.random_range(0..=requests.len());
@@ -196,25 +210,37 @@ fn compare(ground: &Arc<Ground>, sent: &BTreeMap<CommandId, Request>, tally: &mu
         side.ready().await;
         all(&side, &known).await
     });
-    in_runtime(async {
-        let side = ground.start::<1>(settings.clone());
-        side.ready().await;
-        for (id, seen) in all(&side, &known).await {
-            let expected = &expected[&id];
-            // Those who were spoilt are read again beside the serving.
-            if matches!(seen, Seen::Quarantined { .. }) && seen != *expected {
-                while seen_of(&side, id, &known).await != *expected {
-                    quiet().await;
-                }
-            } else {
-                assert_eq!(seen, *expected, "{id}");
-            }
-        }
-    });
+    let from_store = Settings {
+        state: ground.states(0, usize::MAX),
+        ..settings.clone()
+    };
+    in_runtime(compare_opened(ground, settings, &known, &expected));
+    in_runtime(compare_opened(ground, from_store, &known, &expected));
     let quarantined = |id: &UserId| matches!(expected[id], Seen::Quarantined { .. });
     tally.quarantined += expected.keys().filter(|id| quarantined(id)).count();
     let spoilt = in_runtime(ground.spoilt());
     tally.cured += spoilt.iter().filter(|id| !quarantined(id)).count();
+}
+
+async fn compare_opened(
+    ground: &Ground,
+    settings: Settings,
+    known: &Known,
+    expected: &BTreeMap<UserId, Seen>,
+) {
+    let side = ground.start::<1>(settings);
+    side.ready().await;
+    for (id, seen) in all(&side, known).await {
+        let expected = &expected[&id];
+        // Those who were spoilt are read again beside the serving.
+        if matches!(seen, Seen::Quarantined { .. }) && seen != *expected {
+            while seen_of(&side, id, known).await != *expected {
+                quiet().await;
+            }
+        } else {
+            assert_eq!(seen, *expected, "{id}");
+        }
+    }
 }
 
 /// What the log says, as far as asking takes it.

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use foldline_command::{
     Accepted, Answer, CommandError, CommandSide, Contexts, Neighbours, Request, Settings,
+    StateSettings,
 };
 use foldline_event_log::{
     Announcement, Embedded, EventLog, From, LaneWriter, SnapshotStore, embedded,
@@ -32,8 +33,11 @@ pub(crate) struct Ground {
     pub(crate) faults: Faults,
     pub(crate) store: Arc<Store>,
     pub(crate) failing: Arc<Failing>,
-    _dir: TempDir,
+    pub(crate) dir: TempDir,
 }
+
+/// What the local store itself takes of the bound at least.
+pub(crate) const STORE_BYTES: usize = (1 << 20) + 3 * (64 << 10);
 
 impl Ground {
     pub(crate) fn new(lanes: u16) -> Self {
@@ -56,7 +60,16 @@ impl Ground {
             faults,
             store,
             failing,
-            _dir: dir,
+            dir,
+        }
+    }
+
+    /// A local store with so many bytes of states in memory.
+    pub(crate) fn states(&self, bytes: usize, round_events: usize) -> StateSettings {
+        StateSettings {
+            directory: Some(self.dir.path().join("state")),
+            bytes_max: STORE_BYTES + bytes,
+            round_events,
         }
     }
 
@@ -106,7 +119,7 @@ impl Ground {
         let (_, snapshots) = loaded.expect("the store can be read").unwrap_or_default();
         let spoilt = snapshots
             .into_iter()
-            .filter(|snapshot| snapshot.state.starts_with(br#"{"spoilt""#));
+            .filter(|snapshot| snapshot.state.starts_with(&[1, 1]));
         spoilt.map(|snapshot| snapshot.user).collect()
     }
 

@@ -13,10 +13,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use fjall::PersistMode;
 use foldline_kernel::{Lane, LaneSequence, LogId, UserId};
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{Embedded, record, shared::Shared};
-use crate::{Snapshot, SnapshotError, SnapshotStore, Source};
+use crate::{Snapshot, SnapshotError, SnapshotStore, Source, snapshots::SLICE_SNAPSHOTS};
 
 const MARKER: u8 = 0;
 const SNAPSHOT: u8 = 1;
@@ -67,16 +68,33 @@ impl SnapshotStore for Embedded {
             let Some(replay_after) = marker(shared, lane, log_id)? else {
                 return Ok(None);
             };
-            let mut snapshots = Vec::new();
-            for pair in shared.store.snapshots.prefix(key(lane, SNAPSHOT)) {
-                let (key, value) = pair.into_inner()?;
-                record::verify(&key, &value)?;
-                snapshots.push(Snapshot {
-                    user: UserId(Uuid::from_slice(&key[3..])?),
-                    state: value[4..].to_vec(),
-                });
-            }
+            let pairs = shared.store.snapshots.prefix(key(lane, SNAPSHOT));
+            let snapshots = pairs.map(snapshot).collect::<Result<_, _>>()?;
             Ok(Some((replay_after, snapshots)))
+        })
+        .await
+    }
+
+    async fn load_in_slices(
+        &self,
+        lane: Lane,
+        log_id: LogId,
+        slices: mpsc::Sender<Vec<Snapshot>>,
+    ) -> Result<Option<LaneSequence>, SnapshotError> {
+        self.blocking(lane, move |shared| {
+            let Some(replay_after) = marker(shared, lane, log_id)? else {
+                return Ok(None);
+            };
+            let pairs = shared.store.snapshots.prefix(key(lane, SNAPSHOT));
+            let mut snapshots = pairs.map(snapshot).peekable();
+            while snapshots.peek().is_some() {
+                let slice = snapshots.by_ref().take(SLICE_SNAPSHOTS);
+                let slice = slice.collect::<Result<_, _>>()?;
+                if slices.blocking_send(slice).is_err() {
+                    break;
+                }
+            }
+            Ok(Some(replay_after))
         })
         .await
     }
@@ -101,6 +119,15 @@ impl Embedded {
 fn check_room(shared: &Shared, bytes: u64) -> Result<(), Source> {
     let directory = &shared.directory;
     Ok(directory.check_room(directory.room(), bytes)?)
+}
+
+fn snapshot(pair: fjall::Guard) -> Result<Snapshot, Source> {
+    let (key, value) = pair.into_inner()?;
+    record::verify(&key, &value)?;
+    Ok(Snapshot {
+        user: UserId(Uuid::from_slice(&key[3..])?),
+        state: value[4..].to_vec(),
+    })
 }
 
 /// Reads the marker of the last round that ended, if it is of this log.

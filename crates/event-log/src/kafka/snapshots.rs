@@ -21,7 +21,7 @@ use rdkafka::{
     message::BorrowedMessage,
 };
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     KafkaLog,
@@ -31,7 +31,7 @@ use super::{
     transactions::{Failed, Outgoing},
     writing::{Job, Kind},
 };
-use crate::{Snapshot, SnapshotError, SnapshotStore, Source};
+use crate::{Snapshot, SnapshotError, SnapshotStore, Source, snapshots::SLICE_SNAPSHOTS};
 
 const FORMAT: u64 = 1;
 
@@ -84,7 +84,36 @@ impl SnapshotStore for KafkaLog {
         let shared = Arc::clone(&self.shared);
         tokio::task::spawn_blocking(move || {
             shared.check_lane(lane)?;
-            Ok(Loaded::of(&shared, lane)?.of_log(log_id))
+            let mut loaded = Loaded::default();
+            read(&shared, lane, &mut |record| {
+                loaded.take(record)?;
+                Ok(true)
+            })?;
+            Ok(loaded.of_log(log_id))
+        })
+        .await
+        .unwrap_or_else(|ended| Err(ended.into()))
+        .map_err(|source| SnapshotError { lane, source })
+    }
+
+    async fn load_in_slices(
+        &self,
+        lane: Lane,
+        log_id: LogId,
+        slices: mpsc::Sender<Vec<Snapshot>>,
+    ) -> Result<Option<LaneSequence>, SnapshotError> {
+        let shared = Arc::clone(&self.shared);
+        tokio::task::spawn_blocking(move || {
+            shared.check_lane(lane)?;
+            let mut loaded = Loaded::default();
+            read(&shared, lane, &mut |record| {
+                loaded.take(record)?;
+                let is_full = loaded.snapshots.len() >= SLICE_SNAPSHOTS;
+                Ok(!is_full || slices.blocking_send(loaded.slice()).is_ok())
+            })?;
+            // Who does not listen any more has no use for the marker either.
+            let _ = slices.blocking_send(loaded.slice());
+            Ok(loaded.of_log(log_id).map(|(marker, _)| marker))
         })
         .await
         .unwrap_or_else(|ended| Err(ended.into()))
@@ -148,39 +177,6 @@ struct Loaded {
 }
 
 impl Loaded {
-    /// Reads the partition to its end. It blocks.
-    fn of(shared: &Shared, lane: Lane) -> Result<Self, Source> {
-        let mut loaded = Self::default();
-        let from = partition(&shared.names.snapshots, lane);
-        let end = shared
-            .probes
-            .with(|probe| probe.ends(std::slice::from_ref(&from)))?[0];
-        if end == 0 {
-            return Ok(loaded);
-        }
-        let consumer = shared.clients.consumer(Reading::Streams, true)?;
-        let mut assignment = TopicPartitionList::new();
-        assignment.add_partition_offset(&from.topic, from.number, Offset::Offset(0))?;
-        consumer.assign(&assignment)?;
-        let timeout = shared.settings.request_timeout;
-        let mut heard = Instant::now();
-        loop {
-            match consumer.poll(LOOK) {
-                Some(Ok(record)) => {
-                    heard = Instant::now();
-                    loaded.take(&record)?;
-                }
-                // The only partition, so that it is this one's end.
-                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(loaded),
-                Some(Err(error)) if heard.elapsed() > timeout => return Err(error.into()),
-                None if heard.elapsed() > timeout => {
-                    return Err(format!("nothing came within {timeout:?}").into());
-                }
-                Some(Err(_)) | None => {}
-            }
-        }
-    }
-
     fn take(&mut self, record: &BorrowedMessage<'_>) -> Result<(), Source> {
         let value = record.payload().unwrap_or_default();
         match std::str::from_utf8(record.key().unwrap_or_default())? {
@@ -192,11 +188,57 @@ impl Loaded {
         Ok(())
     }
 
-    fn of_log(self, log_id: LogId) -> Option<(LaneSequence, Vec<Snapshot>)> {
+    /// Takes out what has come, each user once.
+    fn slice(&mut self) -> Vec<Snapshot> {
+        let snapshots = std::mem::take(&mut self.snapshots).into_iter();
+        snapshots
+            .map(|(user, state)| Snapshot { user, state })
+            .collect()
+    }
+
+    fn of_log(mut self, log_id: LogId) -> Option<(LaneSequence, Vec<Snapshot>)> {
         let is_known = |marker: &Marker| marker.format == FORMAT && marker.log_id == log_id;
-        let marker = self.marker.filter(is_known)?;
-        let snapshots = self.snapshots.into_iter();
-        let snapshots = snapshots.map(|(user, state)| Snapshot { user, state });
-        Some((marker.replay_after, snapshots.collect()))
+        let marker = self.marker.take().filter(is_known)?;
+        Some((marker.replay_after, self.slice()))
+    }
+}
+
+/// Reads a lane's partition to its end, unless whoever takes the records says that it is enough.
+/// It blocks.
+fn read(
+    shared: &Shared,
+    lane: Lane,
+    take: &mut dyn FnMut(&BorrowedMessage<'_>) -> Result<bool, Source>,
+) -> Result<(), Source> {
+    let from = partition(&shared.names.snapshots, lane);
+    let end = shared
+        .probes
+        .with(|probe| probe.ends(std::slice::from_ref(&from)))?[0];
+    if end == 0 {
+        return Ok(());
+    }
+    let consumer = shared.clients.consumer(Reading::Streams, true)?;
+    let mut assignment = TopicPartitionList::new();
+    assignment.add_partition_offset(&from.topic, from.number, Offset::Offset(0))?;
+    consumer.assign(&assignment)?;
+    let timeout = shared.settings.request_timeout;
+    let mut heard = Instant::now();
+    loop {
+        match consumer.poll(LOOK) {
+            Some(Ok(record)) => {
+                if !take(&record)? {
+                    return Ok(());
+                }
+                // Whoever takes them may take a while.
+                heard = Instant::now();
+            }
+            // The only partition, so that it is this one's end.
+            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
+            Some(Err(error)) if heard.elapsed() > timeout => return Err(error.into()),
+            None if heard.elapsed() > timeout => {
+                return Err(format!("nothing came within {timeout:?}").into());
+            }
+            Some(Err(_)) | None => {}
+        }
     }
 }
