@@ -15,6 +15,7 @@ mod lanes;
 mod log;
 mod node;
 mod role;
+mod spread_projectors;
 mod stores;
 mod switches;
 mod telemetry;

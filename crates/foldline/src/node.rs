@@ -23,6 +23,7 @@ use crate::{
     lanes::{Announced, Lanes},
     log::Log,
     role::Role,
+    spread_projectors::{self, SpreadProjectors},
     stores,
     switches::TellingTables,
 };
@@ -43,6 +44,8 @@ pub(crate) struct Parts {
     /// Which lanes the command side has, where other nodes could have them.
     pub(crate) lanes: Option<Arc<Lanes>>,
     pub(crate) projectors: Option<Arc<Projectors>>,
+    /// Which lanes the projectors follow, where other processes could follow them.
+    pub(crate) spread_projectors: Option<Arc<SpreadProjectors>>,
     pub(crate) queries: Option<Arc<Queries>>,
 }
 
@@ -75,7 +78,7 @@ impl Node {
         }
         if role != Role::Command {
             let views = Views::open(&configuration, &definitions, models, role).await?;
-            parts.start_views(views, role, &configuration);
+            parts.start_views(views, role, &configuration)?;
         }
         if let Role::Dev | Role::Command = role {
             parts.start_commands(&contexts, &configuration).await?;
@@ -106,6 +109,9 @@ impl Node {
             // While the lanes are handed over, commands are still taken and passed on.
             if let Some(lanes) = &self.parts.lanes {
                 lanes.leave().await;
+            }
+            if let Some(projectors) = &self.parts.spread_projectors {
+                projectors.leave().await;
             }
             stop_http.cancel();
         };
@@ -206,7 +212,12 @@ impl Parts {
         Ok(())
     }
 
-    fn start_views(&mut self, views: Views, role: Role, configuration: &Configuration) {
+    fn start_views(
+        &mut self,
+        views: Views,
+        role: Role,
+        configuration: &Configuration,
+    ) -> anyhow::Result<()> {
         if let Role::Dev | Role::Query = role {
             let topology = self.log.as_ref().map(|log| log.events.topology().clone());
             self.queries = Some(Arc::new(Queries::new(foldline_query::Parts {
@@ -220,7 +231,7 @@ impl Parts {
         }
         if let (Role::Dev | Role::Projector, Some(log)) = (role, &self.log) {
             let notice = views.notice.clone();
-            self.projectors = Some(Arc::new(Projectors::start(foldline_projector::Parts {
+            let parts = foldline_projector::Parts {
                 log: log.events.clone(),
                 tables: Arc::new(TellingTables {
                     tables: views.tables,
@@ -231,7 +242,20 @@ impl Parts {
                 load: views.load,
                 notice: Arc::new(move |model| notice.absorbed(model)),
                 settings: configuration.projector.settings(),
-            })));
+            };
+            self.projectors = Some(Arc::new(match &log.spread {
+                None => Projectors::start(parts),
+                Some(_) => Projectors::start_without_lanes(parts),
+            }));
         }
+        if let (Some(projectors), Some(spread)) = (
+            &self.projectors,
+            self.log.as_ref().and_then(|log| log.spread.clone()),
+        ) {
+            let group = spread_projectors::group_of(configuration)?;
+            let spread = SpreadProjectors::start(spread, projectors.clone(), group);
+            self.spread_projectors = Some(Arc::new(spread));
+        }
+        Ok(())
     }
 }

@@ -100,6 +100,10 @@ fn describe() {
         "How long a view has been behind"
     );
     describe_gauge!("foldline_view_parked", "Users a view holds back");
+    describe_gauge!(
+        "foldline_projector_lanes",
+        "Lanes that this process follows for the views"
+    );
     describe_counter!("foldline_view_events_total", "Events a view has absorbed");
     describe_histogram!(
         "foldline_view_batch_events",

@@ -18,7 +18,7 @@ pub(crate) struct Chunk {
     pub(crate) parked: Vec<Parked>,
     /// How many events the lane moved on by, those that do nothing included.
     pub(crate) events: usize,
-    /// How large their data are: more text than that no row gets from them.
+    /// What the changes hold beside themselves, roughly counted.
     pub(crate) bytes: usize,
     /// Of a chunk of one event: whom a failed commit blames.
     pub(crate) sole: Option<Blame>,
@@ -73,7 +73,6 @@ impl Chunk {
     /// Moves on past an event; what it does, if anything, is among the changes.
     pub(crate) fn passes(&mut self, event: &Event) {
         self.events += 1;
-        self.bytes += event.data.len();
         self.sole = (self.events == 1).then(|| Blame::of(event, self.checkpoint.lane));
     }
 }

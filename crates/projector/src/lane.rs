@@ -18,6 +18,7 @@ use crate::{
     live::Live,
     order,
     parts::Shared,
+    readers::ReaderNumber,
     source::{Heard, LaneSource},
     tamper,
 };
@@ -48,7 +49,8 @@ pub(crate) struct LaneReader {
     pub(crate) parked: FxHashSet<UserId>,
     /// How many events a chunk may have now.
     pub(crate) pace: Arc<AtomicUsize>,
-    pub(crate) out: mpsc::Sender<Arrival>,
+    pub(crate) number: ReaderNumber,
+    pub(crate) out: mpsc::Sender<(ReaderNumber, Arrival)>,
 }
 
 /// Why a reader stopped.
@@ -97,7 +99,7 @@ impl LaneReader {
 
     /// Whether anybody listens makes no difference any more.
     async fn last(&self, arrival: Arrival) {
-        let _ = self.out.send(arrival).await;
+        let _ = self.out.send((self.number, arrival)).await;
     }
 
     async fn read(&mut self, backoff: &mut Backoff) -> Result<std::convert::Infallible, End> {
@@ -135,7 +137,7 @@ impl LaneReader {
     }
 
     async fn pass_on(&self, chunk: Chunk) -> Result<(), End> {
-        let sent = self.out.send(Arrival::Chunk(chunk)).await;
+        let sent = self.out.send((self.number, Arrival::Chunk(chunk))).await;
         sent.map_err(|_| End::Unheard)
     }
 
@@ -185,8 +187,13 @@ impl LaneReader {
             chunk.passes(event);
             return Ok(());
         }
+        let before = chunk.changes.len();
         match chunk::fold(&self.model, &self.shared.catalog, event, &mut chunk.changes) {
-            Ok(()) => chunk.passes(event),
+            Ok(()) => {
+                chunk.passes(event);
+                let done = chunk.changes[before..].iter();
+                chunk.bytes += done.map(|(_, change)| change.heap_bytes()).sum::<usize>();
+            }
             Err(FoldError::Unfit(reason)) => {
                 self.parked.insert(event.subject);
                 chunk.passes(event);

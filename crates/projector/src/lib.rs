@@ -12,6 +12,9 @@
 //! a commit moves the checkpoints only from where this projector last saw them, together with the
 //! rows. This crate knows no SQL, no HTTP and no command; it is given a log and tables.
 //!
+//! Several processes share the lanes: each follows those it is told, and all of them look after
+//! each read model. Which lanes those are is for balance only; the checkpoints fence.
+//!
 //! What is absent here: no state that a restart would miss. Everything that is not in the tables
 //! is read again from the log.
 //!
@@ -33,10 +36,13 @@ mod pipeline;
 mod plan;
 mod projector;
 mod projectors;
+mod readers;
 mod replay;
 mod sampler;
 mod settings;
+mod share;
 mod source;
+mod standing_by;
 mod status;
 mod stopping;
 mod supervisor;

@@ -1,6 +1,7 @@
 //! What is known at any moment of one generation that this process follows.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -10,7 +11,8 @@ use foldline_kernel::{Checkpoint, Lane};
 use foldline_read_model::{Model, Revision};
 use foldline_schema::Event;
 use foldline_tables::{
-    Absorbed, Generation, GenerationNumber, GenerationState, Parked, TableReader, Tables,
+    Absorbed, Generation, GenerationNumber, GenerationState, Parked, TableError, TableReader,
+    Tables,
 };
 use tokio::sync::{OnceCell, watch};
 
@@ -41,6 +43,8 @@ struct Now {
     state: GenerationState,
     doing: Doing,
     trouble: Option<String>,
+    /// The lanes that are followed here; others may follow the rest.
+    lanes: BTreeSet<Lane>,
     checkpoints: Checkpoints,
     /// Whether the store has said what is absorbed; before that everything seems to be missing.
     is_known: bool,
@@ -56,6 +60,7 @@ pub(crate) struct Seen {
     pub(crate) state: GenerationState,
     pub(crate) doing: Doing,
     pub(crate) trouble: Option<String>,
+    pub(crate) lanes: BTreeSet<Lane>,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) parked: Vec<Parked>,
     pub(crate) stopped_lanes: Vec<(Lane, String)>,
@@ -77,6 +82,7 @@ impl Live {
                 state: generation.state,
                 doing: Doing::Starting,
                 trouble: None,
+                lanes: BTreeSet::new(),
                 checkpoints: Checkpoints::new(),
                 is_known: false,
                 parked: Vec::new(),
@@ -96,6 +102,7 @@ impl Live {
             state: now.state,
             doing: now.doing,
             trouble: now.trouble.clone(),
+            lanes: now.lanes.clone(),
             checkpoints: now.checkpoints.clone(),
             parked: now.parked.clone(),
             stopped_lanes: now.stopped_lanes.clone(),
@@ -184,6 +191,61 @@ impl Live {
             now.parked.clone_from(&absorbed.parked);
             now.stopped_lanes.clear();
         });
+    }
+
+    /// Notes which lanes are followed here.
+    pub(crate) fn follows_lanes(&self, lanes: BTreeSet<Lane>) {
+        self.change(|now| now.lanes = lanes);
+    }
+
+    /// Notes that lanes go to others, whom what stopped here may not stop.
+    pub(crate) fn lets_go(&self, lanes: &BTreeSet<Lane>) {
+        self.change(|now| {
+            now.lanes.retain(|lane| !lanes.contains(lane));
+            now.stopped_lanes.retain(|(lane, _)| !lanes.contains(lane));
+        });
+    }
+
+    /// Reads what is absorbed from the store, whoever has absorbed it.
+    pub(crate) async fn read(&self, tables: &dyn Tables) -> Result<Absorbed, TableError> {
+        let Some((model, _)) = &self.follows else {
+            return Ok(Absorbed::default());
+        };
+        let open = || tables.reader(model, self.number);
+        self.reader.get_or_try_init(open).await?.absorbed().await
+    }
+
+    /// Takes over how far lanes are that are not followed here, and tells whether that is news.
+    pub(crate) fn others_absorbed(&self, absorbed: &Absorbed) -> bool {
+        let mut now = self.now();
+        let Now {
+            lanes,
+            checkpoints,
+            parked,
+            lag,
+            is_known,
+            ..
+        } = &mut *now;
+        let mut news = !std::mem::replace(is_known, true);
+        for at in &absorbed.checkpoints {
+            let known = checkpoints.get(&at.lane).map(|known| known.lane_sequence);
+            if !lanes.contains(&at.lane) && known < Some(at.lane_sequence) {
+                lag.absorbs(at);
+                checkpoints.insert(at.lane, at.clone());
+                news = true;
+            }
+        }
+        for more in &absorbed.parked {
+            if !lanes.contains(&more.lane) && !parked.contains(more) {
+                parked.push(more.clone());
+                news = true;
+            }
+        }
+        drop(now);
+        if news {
+            self.change(|_| {});
+        }
+        news
     }
 
     /// Notes that events have been read, which are absorbed later.

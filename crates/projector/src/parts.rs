@@ -7,7 +7,7 @@ use foldline_read_model::Model;
 use foldline_schema::Catalog;
 use foldline_tables::Tables;
 
-use crate::Settings;
+use crate::{Settings, share::Share};
 
 /// Reads a stored definition: the read model's name and its TOML; the error is a sentence.
 pub type Load = Arc<dyn Fn(&str, &str) -> Result<Model, String> + Send + Sync>;
@@ -51,4 +51,5 @@ pub(crate) struct Shared {
     pub(crate) load: Load,
     pub(crate) notice: Notice,
     pub(crate) settings: Settings,
+    pub(crate) share: Arc<Share>,
 }

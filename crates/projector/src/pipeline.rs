@@ -6,21 +6,19 @@
 //!   …                     ┘   grows while the commit before it is under way
 //! ```
 
+mod lanes;
+
 use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
-use foldline_kernel::{Checkpoint, Lane, LaneSequence};
+use foldline_kernel::{Lane, LaneSequence};
 use foldline_read_model::{Change, RowKey};
 use foldline_tables::{Absorbed, Batch, CommitError, GenerationState, Grain, Parked, TableWriter};
-use rustc_hash::FxHashSet;
 use tokio::{
-    sync::{mpsc, watch},
-    task::{JoinHandle, JoinSet},
+    sync::watch,
+    task::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -30,21 +28,21 @@ use crate::{
     backoff::Backoff,
     care::{self, Care},
     feeds,
-    lane::{Arrival, LaneReader},
+    lane::Arrival,
     projector::{End, Projector, told},
+    readers::Readers,
+    share::Holding,
+    standing_by::StandingBy,
     stopping,
 };
-
-/// How many chunks of all lanes may wait to be put together.
-const CHUNKS_WAITING_MAX: usize = 8;
 
 pub(crate) struct Pipeline<'p> {
     projector: &'p Projector,
     care: &'p mut Care,
-    pace: Arc<AtomicUsize>,
-    arrivals: mpsc::Receiver<Arrival>,
-    /// Ends with the pipeline, and the lanes' readers with it.
-    lanes: JoinSet<()>,
+    standing_by: &'p mut StandingBy,
+    readers: Readers,
+    /// Lanes that are to be followed as soon as the store has said from where on.
+    joining: BTreeSet<Lane>,
     assembly: Assembly,
     /// The memory of the batch that was committed last.
     spare: Vec<(RowKey, Change)>,
@@ -57,8 +55,22 @@ pub(crate) struct Pipeline<'p> {
     loading: bool,
     /// Not before this is a batch committed that is not full.
     due: Instant,
+    /// When it is looked next how far others have come.
+    look_at: Instant,
     /// Set once no more is taken up; what has been is committed first.
     ending: Option<End>,
+    /// Goes last: whoever waits for the lanes waits for all of this.
+    holding: Holding,
+}
+
+/// What a pipeline begins with.
+pub(crate) struct Begun {
+    pub(crate) holding: Holding,
+    /// The lanes that it holds.
+    pub(crate) lanes: BTreeSet<Lane>,
+    pub(crate) writer: Box<dyn TableWriter>,
+    /// What had been absorbed when they were held already.
+    pub(crate) absorbed: Absorbed,
 }
 
 /// Where the writer is.
@@ -78,58 +90,42 @@ struct Done {
 }
 
 impl<'p> Pipeline<'p> {
-    /// Starts the readers of all lanes after what has been absorbed.
+    /// Starts the readers of this process's lanes after what has been absorbed.
     pub(crate) fn begin(
         projector: &'p Projector,
-        writer: Box<dyn TableWriter>,
-        absorbed: &Absorbed,
+        begun: Begun,
         care: &'p mut Care,
+        standing_by: &'p mut StandingBy,
         loading: bool,
     ) -> Self {
-        let settings = &projector.shared.settings;
-        let pace = Arc::new(AtomicUsize::new(care.pace(settings)));
-        let (out, arrivals) = mpsc::channel(CHUNKS_WAITING_MAX);
-        let mut lanes = JoinSet::new();
-        let topology = projector.shared.log.topology();
-        for lane in topology.all_lanes() {
-            let beginning = || Checkpoint::beginning(topology.log_id, lane);
-            let of_lane = |parked: &&Parked| parked.lane == lane;
-            let parked: FxHashSet<_> = absorbed
-                .parked
-                .iter()
-                .filter(of_lane)
-                .map(|parked| parked.user)
-                .collect();
-            let reader = LaneReader {
-                shared: Arc::clone(&projector.shared),
-                live: Arc::clone(&projector.live),
-                model: Arc::clone(&projector.model),
-                lane,
-                at: absorbed.lane(lane).cloned().unwrap_or_else(beginning),
-                parked,
-                pace: Arc::clone(&pace),
-                out: out.clone(),
-            };
-            lanes.spawn(reader.run());
-        }
-        let place = |at: &Checkpoint| (at.lane, at.lane_sequence);
-        let grain = writer.grain();
-        Self {
-            projector,
-            care,
-            pace,
-            arrivals,
+        let Begun {
+            holding,
             lanes,
-            assembly: Assembly::within(Vec::new(), grain),
+            writer,
+            absorbed,
+        } = begun;
+        standing_by.keep(&lanes);
+        let settings = &projector.shared.settings;
+        let mut pipeline = Self {
+            projector,
+            readers: Readers::new(care.pace(settings)),
+            care,
+            standing_by,
+            joining: BTreeSet::new(),
+            assembly: Assembly::within(Vec::new(), writer.grain()),
             spare: Vec::new(),
-            grain,
-            seen: absorbed.checkpoints.iter().map(place).collect(),
+            grain: writer.grain(),
+            seen: BTreeMap::new(),
             hand: Hand::Free(writer),
             parking: 0,
             loading,
             due: Instant::now(),
+            look_at: Instant::now(),
             ending: None,
-        }
+            holding,
+        };
+        pipeline.take_up(&absorbed, lanes);
+        pipeline
     }
 
     /// Follows until it ends.
@@ -161,6 +157,7 @@ impl<'p> Pipeline<'p> {
     ) -> Result<std::convert::Infallible, End> {
         self.end_loading_when_near().await?;
         loop {
+            let takes_more = self.takes_more();
             tokio::select! {
                 biased;
                 () = stopping::asked(stop) => return Err(End::Asked),
@@ -170,16 +167,22 @@ impl<'p> Pipeline<'p> {
                     self.committed(done).await?;
                     backoff.reset();
                 }
-                arrival = self.arrivals.recv(), if self.takes_more() => self.arrived(arrival)?,
-                Some(ended) = self.lanes.join_next() => {
-                    if let Err(panic) = ended {
+                () = self.holding.changed() => self.take_news(),
+                () = tokio::time::sleep_until(self.look_at), if self.looks() => {
+                    self.look().await?;
+                }
+                arrival = self.readers.next(takes_more) => match arrival {
+                    Ok(arrival) => self.arrived(arrival)?,
+                    Err(panic) => {
                         return Err(End::Stopped(format!("the reader of a lane {panic}")));
                     }
-                }
+                },
                 () = tokio::time::sleep_until(self.due), if self.waits() => {}
             }
             self.take_what_is_there()?;
+            self.join().await?;
             self.commit_when_due();
+            self.let_go();
             if self.assembly.is_empty()
                 && matches!(self.hand, Hand::Free(_))
                 && let Some(end) = self.ending.take()
@@ -193,7 +196,7 @@ impl<'p> Pipeline<'p> {
         let limits = self
             .care
             .limits(&self.projector.shared.settings, self.loading);
-        self.ending.is_none() && !self.assembly.is_full(limits)
+        self.ending.is_none() && !self.holding.is_leaving() && !self.assembly.is_full(limits)
     }
 
     /// Tells whether there is something to commit that is not due yet.
@@ -203,17 +206,17 @@ impl<'p> Pipeline<'p> {
 
     fn take_what_is_there(&mut self) -> Result<(), End> {
         while self.takes_more()
-            && let Ok(arrival) = self.arrivals.try_recv()
+            && let Some(arrival) = self.readers.arrived()
         {
-            self.arrived(Some(arrival))?;
+            self.arrived(arrival)?;
         }
         Ok(())
     }
 
-    fn arrived(&mut self, arrival: Option<Arrival>) -> Result<(), End> {
+    fn arrived(&mut self, arrival: Arrival) -> Result<(), End> {
         let settings = &self.projector.shared.settings;
         match arrival {
-            Some(Arrival::Chunk(chunk)) => {
+            Arrival::Chunk(chunk) => {
                 if self.loading {
                     self.due = Instant::now() + settings.load_patience;
                 }
@@ -224,15 +227,19 @@ impl<'p> Pipeline<'p> {
                 }
                 self.bound_parked(self.assembly.parked())?;
             }
-            Some(Arrival::LaneStopped(lane, reason)) => {
+            Arrival::LaneStopped(lane, reason) => {
                 tracing::error!(view = %self.projector.model.name,
                     generation = %self.projector.live.number, %lane, reason,
                     "a lane has stopped; the others go on");
                 self.projector.live.lane_stops(lane, reason);
+                self.readers.stop(lane);
+                // Nothing is left to do but to be stopped; of several processes each may get
+                // other lanes.
+                if self.readers.is_empty() && self.projector.shared.share.is_all() {
+                    self.ending = Some(End::Stopped("every lane has stopped".into()));
+                }
             }
-            Some(Arrival::ModelStopped(reason)) => self.ending = Some(End::Stopped(reason)),
-            // Every lane has stopped; there is nothing to do but to be stopped.
-            None => self.ending = Some(End::Stopped("every lane has stopped".into())),
+            Arrival::ModelStopped(reason) => self.ending = Some(End::Stopped(reason)),
         }
         Ok(())
     }
@@ -286,7 +293,7 @@ impl<'p> Pipeline<'p> {
             Ok(()) => {
                 self.absorbed(done.sealed.batch, done.sealed.events);
                 self.care.succeeded(settings);
-                self.pace.store(self.care.pace(settings), Ordering::Relaxed);
+                self.readers.set_pace(self.care.pace(settings));
                 if self.loading {
                     self.end_loading_when_near().await?;
                 } else {
@@ -294,7 +301,7 @@ impl<'p> Pipeline<'p> {
                 }
                 Ok(())
             }
-            Err(CommitError::Fenced { .. }) => Err(End::Fenced),
+            Err(CommitError::Fenced { lane, .. }) => Err(End::Fenced(lane)),
             Err(CommitError::Overflow { overflow, .. }) => match done.sealed.sole {
                 Some(blame) => {
                     let parked = blame.parks(overflow.to_string());
@@ -328,7 +335,7 @@ impl<'p> Pipeline<'p> {
                 self.care.succeeded(&self.projector.shared.settings);
                 Err(End::Again)
             }
-            Err(CommitError::Fenced { .. }) => Err(End::Fenced),
+            Err(CommitError::Fenced { lane, .. }) => Err(End::Fenced(lane)),
             Err(error) => Err(End::Trouble(told(&error))),
         }
     }
@@ -379,11 +386,17 @@ impl<'p> Pipeline<'p> {
         let Hand::Free(writer) = &mut self.hand else {
             return Ok(());
         };
+        if self.readers.is_empty() {
+            // Whoever has loaded it sees to that; should nobody be left, a switch does.
+            self.loading = !self.standing_by.is_empty();
+            self.say_what_it_does();
+            return Ok(());
+        }
         live.set_doing(Doing::Indexing);
         writer.finish_loading().await?;
         self.loading = false;
         self.due = Instant::now();
-        live.set_doing(Doing::Following);
+        self.say_what_it_does();
         Ok(())
     }
 }

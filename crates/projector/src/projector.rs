@@ -1,18 +1,21 @@
 //! Follows the log for one generation, for as long as it is wanted.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use foldline_kernel::LaneSequence;
+use foldline_kernel::{Checkpoint, Lane};
 use foldline_read_model::Model;
-use foldline_tables::{Absorbed, GenerationState, TableError, TableWriter};
+use foldline_tables::{GenerationState, TableError};
 use tokio::sync::watch;
 
 use crate::{
-    Doing, backoff::Backoff, care::Care, live::Live, parts::Shared, pipeline::Pipeline, stopping,
+    backoff::Backoff,
+    care::Care,
+    live::Live,
+    parts::Shared,
+    pipeline::{Begun, Pipeline},
+    standing_by::StandingBy,
+    stopping,
 };
-
-/// How often a projector that stands by looks before it tries again in any case.
-const STAND_BY_LOOKS_MAX: usize = 120;
 
 /// The projector of one generation.
 pub(crate) struct Projector {
@@ -32,8 +35,8 @@ pub(crate) enum End {
     Gone,
     /// Nothing but a person, or another binary, can make it go on.
     Stopped(String),
-    /// Another projector moved a checkpoint.
-    Fenced,
+    /// Another projector moved the checkpoint of a lane.
+    Fenced(Lane),
     /// A batch is to be read again in other portions.
     Again,
     /// Something is out of reach for now.
@@ -66,30 +69,31 @@ pub(crate) fn told(error: &dyn std::error::Error) -> String {
 
 impl Projector {
     /// Follows until it is told to stop, the generation is gone, or it cannot go on.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(self) {
         let mut care = Care::default();
+        let mut standing_by = StandingBy::default();
         let mut backoff = Backoff::up_to(self.shared.settings.retry_max);
         loop {
             let end = match self.begin().await {
-                Ok((writer, absorbed)) => {
-                    self.follow(writer, absorbed, &mut care, &mut backoff).await
+                Ok(begun) => {
+                    let loading = self.live.state() == GenerationState::Building;
+                    let pipeline =
+                        Pipeline::begin(&self, begun, &mut care, &mut standing_by, loading);
+                    pipeline.run(&mut self.stop.clone(), &mut backoff).await
                 }
                 Err(end) => end,
             };
+            self.live.follows_lanes(BTreeSet::new());
             match end {
                 End::Asked | End::Gone => return,
                 End::Again => {}
                 End::Stopped(reason) => return self.stops(reason),
-                // A generation that has been retired refuses every commit, too.
-                End::Fenced if self.is_gone().await => return,
-                End::Fenced => {
-                    self.live.steps_down();
-                    tracing::warn!(view = %self.model.name, generation = %self.live.number,
-                        "another projector is at work on this generation; standing by");
-                    metrics::counter!("foldline_view_fenced_total", "view" => self.name())
-                        .increment(1);
-                    self.stand_by().await;
-                }
+                End::Fenced(lane) => match self.step_down(lane, &mut standing_by).await {
+                    // A generation that has been retired refuses every commit, too.
+                    Err(TableError::NoGeneration { .. }) => return,
+                    // What else is in the way stays there for the next attempt.
+                    Ok(()) | Err(_) => {}
+                },
                 End::Trouble(reason) => {
                     tracing::warn!(view = %self.model.name, generation = %self.live.number,
                         reason, "cannot go on now; trying again");
@@ -113,7 +117,10 @@ impl Projector {
         self.live.stops(reason);
     }
 
-    async fn begin(&self) -> Result<(Box<dyn TableWriter>, Absorbed), End> {
+    async fn begin(&self) -> Result<Begun, End> {
+        // First, so that nobody who waits for the lanes finds the store as it was before.
+        let mut holding = self.shared.share.hold();
+        let lanes = holding.take_news().more;
         let tables = &self.shared.tables;
         let mut writer = tables.writer(&self.model, self.live.number).await?;
         let absorbed = writer.absorbed().await?;
@@ -126,63 +133,33 @@ impl Projector {
             // The attempt before this one may have ended before it could tell.
             (self.shared.notice)(&self.model.name);
         }
-        Ok((writer, absorbed))
+        Ok(Begun {
+            holding,
+            lanes,
+            writer,
+            absorbed,
+        })
     }
 
-    async fn follow(
-        &mut self,
-        writer: Box<dyn TableWriter>,
-        absorbed: Absorbed,
-        care: &mut Care,
-        backoff: &mut Backoff,
-    ) -> End {
-        let loading = self.live.state() == GenerationState::Building;
-        let doing = if loading {
-            Doing::Loading
-        } else {
-            Doing::Following
-        };
-        self.live.set_doing(doing);
-        let pipeline = Pipeline::begin(self, writer, &absorbed, care, loading);
-        pipeline.run(&mut self.stop.clone(), backoff).await
-    }
-
-    /// Waits until the other projector has left the checkpoints alone for a while.
-    ///
-    /// It is as good as this one, so what it commits is passed on to who waits here; were both
-    /// to go on, each would undo half of the other's work.
-    async fn stand_by(&self) {
-        let mut last = None;
-        for _ in 0..STAND_BY_LOOKS_MAX {
-            let pause = tokio::time::sleep(self.shared.settings.step_down);
-            if self.or_stop(pause).await {
-                return;
-            }
-            let Ok(absorbed) = self.look().await else {
-                return;
-            };
-            let places: Vec<LaneSequence> = absorbed
-                .checkpoints
-                .iter()
-                .map(|checkpoint| checkpoint.lane_sequence)
-                .collect();
-            if last.as_ref() == Some(&places) {
-                return;
-            }
-            self.live.starts_from(&absorbed);
-            (self.shared.notice)(&self.model.name);
-            last = Some(places);
+    /// Stands by on every lane in which another projector is at work, one of which is known.
+    async fn step_down(&self, lane: Lane, standing_by: &mut StandingBy) -> Result<(), TableError> {
+        let ours = self.live.seen().checkpoints;
+        let absorbed = self.live.read(self.shared.tables.as_ref()).await;
+        if !matches!(absorbed, Err(TableError::NoGeneration { .. })) {
+            self.live.steps_down();
+            tracing::warn!(view = %self.model.name, generation = %self.live.number, %lane,
+                "another projector is at work on this lane; standing by");
+            metrics::counter!("foldline_view_fenced_total", "view" => self.name()).increment(1);
         }
-    }
-
-    async fn is_gone(&self) -> bool {
-        matches!(self.look().await, Err(TableError::NoGeneration { .. }))
-    }
-
-    async fn look(&self) -> Result<Absorbed, TableError> {
-        let tables = &self.shared.tables;
-        let reader = tables.reader(&self.model, self.live.number).await?;
-        reader.absorbed().await
+        standing_by.on(lane);
+        let moved = |at: &&Checkpoint| {
+            let known = ours.get(&at.lane).map(|known| known.lane_sequence);
+            known.unwrap_or_default() != at.lane_sequence
+        };
+        for at in absorbed?.checkpoints.iter().filter(moved) {
+            standing_by.on(at.lane);
+        }
+        Ok(())
     }
 
     /// Waits for something or for the stop, and tells whether it was the stop.

@@ -1,7 +1,11 @@
 //! All read models of one process.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
+use foldline_kernel::Lane;
 use foldline_read_model::Model;
 use foldline_tables::GenerationNumber;
 use tokio::{
@@ -16,6 +20,7 @@ use crate::{
     live::Live,
     parts::Shared,
     sampler,
+    share::Share,
     supervisor::{Order, Supervisor},
     verify,
     view::View,
@@ -37,6 +42,16 @@ impl Projectors {
     ///
     /// It returns at once; [`Self::views`] tells how far each is.
     pub fn start(parts: Parts) -> Self {
+        Self::begin(parts, true)
+    }
+
+    /// The same, but no lane is followed until [`Self::follow`] says which.
+    pub fn start_without_lanes(parts: Parts) -> Self {
+        Self::begin(parts, false)
+    }
+
+    fn begin(parts: Parts, all_lanes: bool) -> Self {
+        let lanes = parts.log.topology().lanes;
         let shared = Arc::new(Shared {
             log: parts.log,
             tables: parts.tables,
@@ -44,6 +59,7 @@ impl Projectors {
             load: parts.load,
             notice: parts.notice,
             settings: parts.settings,
+            share: Share::new(lanes, all_lanes),
         });
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
@@ -68,6 +84,21 @@ impl Projectors {
             stop,
             tasks: Mutex::new(tasks),
         }
+    }
+
+    /// Follows these lanes from now on and no others; none at all where it is not known which are
+    /// this process's, which is then not ready.
+    ///
+    /// It returns once nothing is written of others any more: each commit that was under way has
+    /// ended, and what had been read is committed too, as far as the store takes it. Whoever
+    /// follows them next need not wait for that, since the checkpoints fence.
+    pub async fn follow(&self, lanes: Option<BTreeSet<Lane>>) {
+        self.shared.share.tell(lanes).await;
+    }
+
+    /// Returns the lanes of this process, if they are known.
+    pub fn lanes(&self) -> Option<BTreeSet<Lane>> {
+        self.shared.share.told()
     }
 
     /// Returns how every read model stands, as of now.
@@ -113,6 +144,13 @@ impl Projectors {
     }
 
     async fn generation(&self, live: &Live, ends: &Ends, counted: bool) -> GenerationStatus {
+        let shares = !self.shared.share.is_all();
+        if counted
+            && shares
+            && let Ok(absorbed) = live.read(self.shared.tables.as_ref()).await
+        {
+            live.others_absorbed(&absorbed);
+        }
         let lag = live.lag(ends);
         let events_behind = live.behind(ends);
         let seen = live.seen();
@@ -130,6 +168,7 @@ impl Projectors {
             trouble: seen.trouble,
             stopped_lanes: seen.stopped_lanes.into_iter().map(stopped).collect(),
             stepped_down: seen.stepped_down,
+            lanes: seen.lanes.into_iter().collect(),
             checkpoints: seen.checkpoints.values().map(Into::into).collect(),
             events_behind,
             lag_seconds: lag.map(|lag| lag.as_secs_f64()),
@@ -139,11 +178,15 @@ impl Projectors {
         }
     }
 
-    /// Tells whether every read model serves and follows; the errors say what is wrong.
+    /// Tells whether every read model serves and this process follows its lanes; the errors say
+    /// what is wrong.
     ///
     /// # Errors
     /// One sentence for each read model that does not.
     pub async fn ready(&self) -> Result<(), Vec<String>> {
+        if self.lanes().is_none() {
+            return Err(vec!["it is not known yet which lanes to follow".into()]);
+        }
         // Whoever asks this asks it often, so nothing is counted for it.
         let statuses = self.statuses(false).await;
         let troubles: Vec<_> = statuses

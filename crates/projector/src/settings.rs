@@ -27,9 +27,11 @@ pub struct Settings {
     pub parked_max: usize,
     /// The longest pause before a store or the log is tried again.
     pub retry_max: Duration,
-    /// How long a projector that was fenced waits before it looks whether the other one still
-    /// moves the checkpoints.
+    /// How often a projector that was fenced looks whether the other one still moves the
+    /// checkpoint.
     pub step_down: Duration,
+    /// How often it is looked how far other processes have come with the lanes that are theirs.
+    pub others_every: Duration,
     /// How often the registry is read again, since other processes may have switched.
     pub registry_every: Duration,
     /// How often a lane on which nothing comes for a model of one context is looked at.
@@ -51,7 +53,7 @@ impl Default for Settings {
         Self {
             chunk_events_max: 512,
             batch_events_max: 4_096,
-            load_events_max: 131_072,
+            load_events_max: 262_144,
             batch_bytes_max: 64 << 20,
             rest_max: Duration::from_millis(5),
             load_patience: Duration::from_millis(15),
@@ -60,6 +62,7 @@ impl Default for Settings {
             parked_max: 1_000,
             retry_max: Duration::from_secs(5),
             step_down: Duration::from_millis(500),
+            others_every: Duration::from_millis(250),
             registry_every: Duration::from_secs(2),
             idle_look_every: Duration::from_secs(5),
             idle_events_min: 4_096,

@@ -77,7 +77,9 @@ pub struct GenerationStatus {
     pub stopped_lanes: Vec<StoppedLane>,
     /// How often another projector was at work here.
     pub stepped_down: u64,
-    /// How far it has come in each lane.
+    /// The lanes that this process follows; where several share them, others follow the rest.
+    pub lanes: Vec<Lane>,
+    /// How far it has come in each lane, whoever follows it.
     pub checkpoints: Vec<LaneCheckpoint>,
     /// How many events of its contexts it has not absorbed, as of now.
     pub events_behind: u64,

@@ -185,7 +185,8 @@ impl Supervisor {
         if let Some(reporter) = &mut building.reporter {
             reporter.report(progress);
         }
-        if live.doing() == Doing::Following && Instant::now() >= building.switch_at {
+        let leads = self.shared.share.leads();
+        if leads && live.doing() == Doing::Following && Instant::now() >= building.switch_at {
             return self.try_switch(&live, &ends).await;
         }
         Ok(())

@@ -7,7 +7,7 @@ use foldline_tables::{
 };
 use tokio::{
     sync::OwnedMutexGuard,
-    time::{Instant, timeout},
+    time::{Duration, Instant, timeout},
 };
 
 use super::Supervisor;
@@ -15,7 +15,11 @@ use crate::{
     RollbackError,
     feeds::{self, Ends},
     live::Live,
+    parts::Shared,
 };
+
+/// How often it is looked, during a switch, how far other processes have come.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What came of a switch.
 #[derive(Debug)]
@@ -121,7 +125,7 @@ impl Supervisor {
         };
         match self.hold(old).await {
             Ok(Some((writer, goal))) => {
-                let reached = reaches(new, old, &goal, within).await;
+                let reached = reaches(&self.shared, new, old, &goal).await;
                 Ok(reached.then_some(Hold {
                     _gate: Some(gate),
                     _writer: Some(writer),
@@ -227,8 +231,8 @@ impl Supervisor {
     }
 }
 
-/// Waits, within a bound, until a generation has absorbed what another has.
-async fn reaches(new: &Live, old: &Live, goal: &Absorbed, within: std::time::Duration) -> bool {
+/// Waits, within a bound, until a generation has absorbed what another has, whoever follows it.
+async fn reaches(shared: &Shared, new: &Live, old: &Live, goal: &Absorbed) -> bool {
     let source = old
         .follows
         .as_ref()
@@ -236,12 +240,14 @@ async fn reaches(new: &Live, old: &Live, goal: &Absorbed, within: std::time::Dur
     let reached = async {
         let mut moves = new.moves();
         while !new.not_behind(goal, source.unwrap_or_default()) {
-            if moves.changed().await.is_err() {
-                return;
+            if timeout(LOOK_EVERY, moves.changed()).await.is_err()
+                && let Ok(absorbed) = new.read(shared.tables.as_ref()).await
+            {
+                new.others_absorbed(&absorbed);
             }
         }
     };
-    timeout(within, reached).await.is_ok()
+    timeout(shared.settings.hold_max, reached).await.is_ok()
 }
 
 /// Where a test ends the process: the registry still names the old generation.

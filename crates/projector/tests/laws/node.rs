@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use foldline_event_log::EventLog;
-use foldline_kernel::UserId;
+use foldline_kernel::{Lane, UserId};
 use foldline_projector::{
     Parts, Projectors, ReplayPhase, ReplayProgress, Settings, VerifyOptions, VerifyReport,
     ViewStatus,
@@ -28,6 +28,7 @@ pub(crate) fn small() -> Settings {
         load_events_max: 11,
         retry_max: Duration::from_millis(5),
         step_down: Duration::from_millis(5),
+        others_every: Duration::from_millis(3),
         registry_every: Duration::from_millis(50),
         load_patience: Duration::from_millis(1),
         rest_max: Duration::from_millis(1),
@@ -43,10 +44,36 @@ impl Node {
         models: &[Arc<Model>],
         settings: Settings,
     ) -> Self {
+        Self::with(Projectors::start, log, store, models, settings)
+    }
+
+    /// The same, but it follows no lane until it is told which.
+    pub(crate) fn start_without_lanes(
+        log: Arc<dyn EventLog>,
+        store: &Store,
+        models: &[Arc<Model>],
+        settings: Settings,
+    ) -> Self {
+        Self::with(
+            Projectors::start_without_lanes,
+            log,
+            store,
+            models,
+            settings,
+        )
+    }
+
+    fn with(
+        start: impl Fn(Parts) -> Projectors,
+        log: Arc<dyn EventLog>,
+        store: &Store,
+        models: &[Arc<Model>],
+        settings: Settings,
+    ) -> Self {
         let load = |name: &str, text: &str| {
             load_str(&format!("{name}.toml"), text, &catalog()).map_err(|errors| errors.to_string())
         };
-        let projectors = Projectors::start(Parts {
+        let projectors = start(Parts {
             log,
             tables: store.tables.clone(),
             catalog: catalog(),
@@ -56,6 +83,14 @@ impl Node {
             settings,
         });
         Self { projectors }
+    }
+
+    /// Tells it which lanes are its own, and waits until it has let go of all others.
+    pub(crate) async fn follow(&self, lanes: impl IntoIterator<Item = u16>) {
+        let lanes = lanes.into_iter().map(Lane).collect();
+        let followed = self.projectors.follow(Some(lanes));
+        let followed = tokio::time::timeout(WAIT_MAX, followed).await;
+        followed.expect("lanes are let go of");
     }
 
     pub(crate) async fn view(&self, model: &Model) -> ViewStatus {

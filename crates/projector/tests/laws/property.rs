@@ -16,7 +16,7 @@ use crate::{
     world::{Fact, NAMES, SHOPS, WALLET, closed, model, opened, paid, paid_in, rung, user},
 };
 
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -38,7 +38,7 @@ fn cents() -> impl Strategy<Value = i64> {
     ]
 }
 
-fn fact() -> impl Strategy<Value = Fact> {
+pub(crate) fn fact() -> impl Strategy<Value = Fact> {
     prop_oneof![
         3 => (somebody(), "[a-d]{1,3}").prop_map(|(user, name)| opened(user, &name)),
         6 => (somebody(), cents()).prop_map(|(user, cents)| paid(user, cents)),
@@ -65,7 +65,7 @@ fn fault() -> impl Strategy<Value = Fault> {
 
 /// What happens between two appends.
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     Append(Vec<Fact>),
     Faults(Vec<Fault>),
     /// The process ends, without any grace, and another one starts.
@@ -88,7 +88,7 @@ enum Step {
 
 /// [`tables::faulty::Fault`] without its gates.
 #[derive(Clone, Copy, Debug)]
-enum Registry {
+pub(crate) enum Registry {
     Unavailable,
     LostAnswer,
 }
@@ -106,7 +106,7 @@ fn registry() -> impl Strategy<Value = Step> {
     (operation, fault).prop_map(|(operation, fault)| Step::Registry(operation, fault))
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(crate) fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => registry(),
         1 => Just(Step::Rollback),
@@ -121,7 +121,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn settings() -> impl Strategy<Value = Settings> {
+pub(crate) fn settings() -> impl Strategy<Value = Settings> {
     (
         1_usize..9,
         1_usize..20,
@@ -137,8 +137,14 @@ fn settings() -> impl Strategy<Value = Settings> {
         })
 }
 
-async fn lives_through(steps: Vec<Step>, settings: Settings) {
-    let (log, (store, memory)) = (MemoryLog::new(), Store::memory());
+/// Lives through it on these tables, whose commits fail as `plan` has it.
+pub(crate) async fn lives_through(
+    steps: Vec<Step>,
+    settings: Settings,
+    store: Store,
+    plan: impl Fn(Vec<Fault>),
+) {
+    let log = MemoryLog::new();
     let (faulty, faults) = store.faulty();
     let models = [model(WALLET), model(NAMES), model(SHOPS)];
     let start = || Node::start(log.clone(), &faulty, &models, settings.clone());
@@ -146,7 +152,7 @@ async fn lives_through(steps: Vec<Step>, settings: Settings) {
     for step in steps {
         match step {
             Step::Append(facts) => log.append(&facts),
-            Step::Faults(faults) => memory.fail(faults),
+            Step::Faults(faults) => plan(faults),
             Step::Crash => nodes = vec![start()],
             Step::Restart => {
                 for node in nodes.drain(..) {
@@ -205,7 +211,8 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..25),
         settings in settings(),
     ) {
-        RUNTIME.block_on(lives_through(steps, settings));
+        let (store, memory) = Store::memory();
+        RUNTIME.block_on(lives_through(steps, settings, store, |faults| memory.fail(faults)));
     }
 
     #[test]

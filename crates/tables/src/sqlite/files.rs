@@ -15,6 +15,8 @@ use crate::GenerationNumber;
 
 /// How long a writer waits for another one before it says `unavailable`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same while a generation is loaded, whose commits are large; several may load it.
+const LOADING_BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The pages that a writer keeps in memory.
 const WRITER_CACHE_KIB: u32 = 32 * 1024;
 /// The same while a generation is loaded: every page of the table is touched again and again.
@@ -99,14 +101,18 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// the same events again. The registry is opened the same way: a switch that is lost is a replay
 /// that has not been switched yet.
 pub(crate) fn options(path: &Path, purpose: For) -> SqliteConnectOptions {
-    let (cache, checkpoint) = match purpose {
-        For::Reading => (READER_CACHE_KIB, CHECKPOINT_PAGES),
-        For::Writing => (WRITER_CACHE_KIB, CHECKPOINT_PAGES),
-        For::Loading => (LOADING_CACHE_KIB, LOADING_CHECKPOINT_PAGES),
+    let (cache, checkpoint, busy) = match purpose {
+        For::Reading => (READER_CACHE_KIB, CHECKPOINT_PAGES, BUSY_TIMEOUT),
+        For::Writing => (WRITER_CACHE_KIB, CHECKPOINT_PAGES, BUSY_TIMEOUT),
+        For::Loading => (
+            LOADING_CACHE_KIB,
+            LOADING_CHECKPOINT_PAGES,
+            LOADING_BUSY_TIMEOUT,
+        ),
     };
     let options = SqliteConnectOptions::new()
         .filename(path)
-        .busy_timeout(BUSY_TIMEOUT)
+        .busy_timeout(busy)
         .row_buffer_size(ROWS_IN_FLIGHT)
         .foreign_keys(false)
         .pragma("cache_size", format!("-{cache}"))

@@ -1,6 +1,10 @@
 //! Writes the rows of one generation: a commit is one transaction.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use foldline_kernel::{Checkpoint, LaneSequence};
@@ -16,6 +20,12 @@ use super::{
 };
 use crate::{Absorbed, Batch, CommitError, Parked, TableError, TableWriter};
 
+/// A commit that had to wait for so long to begin waited for another process.
+const CONTENDED: Duration = Duration::from_millis(2);
+/// How long a writer that loads lets others begin after such a commit: SQLite looks every 100 ms
+/// whether it can, so who writes without a rest would keep the others out.
+const TURN: Duration = Duration::from_millis(120);
+
 /// A writer of one generation.
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -26,6 +36,8 @@ pub(crate) struct Writer {
     /// that leaves doubt, takes the connection with it, and SQLite rolls back what it had begun.
     connection: Option<SqliteConnection>,
     rows: RowWriter,
+    /// Until when others are to have their turn.
+    rests_until: Option<Instant>,
     /// The file's data version when the row cache was last right.
     data_version: Option<i64>,
 }
@@ -46,6 +58,7 @@ impl Writer {
             purpose,
             connection: None,
             rows: RowWriter::new(model),
+            rests_until: None,
             data_version: None,
         }
     }
@@ -72,10 +85,15 @@ impl Writer {
         connection: &mut SqliteConnection,
         batch: &Batch,
     ) -> Result<(), Failure> {
+        if let Some(rest) = self.rests_until.take() {
+            tokio::time::sleep_until(rest.into()).await;
+        }
+        let waits_since = Instant::now();
         sqlx::query("BEGIN IMMEDIATE")
             .execute(&mut *connection)
             .await
             .map_err(|error| self.unavailable(error))?;
+        let contended = waits_since.elapsed() > CONTENDED;
         for (seen, checkpoint) in &batch.checkpoints {
             self.fence(connection, *seen, checkpoint).await?;
         }
@@ -107,6 +125,9 @@ impl Writer {
             .execute(connection)
             .await
             .map_err(Failure::Unknown)?;
+        if contended && self.purpose == For::Loading {
+            self.rests_until = Some(Instant::now() + TURN);
+        }
         after_commit();
         Ok(())
     }
