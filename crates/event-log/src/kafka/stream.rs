@@ -1,4 +1,4 @@
-//! Reads the partitions of one lane from a place on, on a thread of its own, in the lane's order.
+//! Reads the partitions of one lane from a place on, on threads of its own, in the lane's order.
 //!
 //! ```text
 //!   orders/3     1   ·   3   6        an event goes on its way once every lower lane sequence
@@ -9,25 +9,27 @@
 //! unusual. It is a gap once everything that had been written by then is visible, and what had
 //! to come is not among it.
 
+mod fetch;
 mod part;
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, sync_channel},
+    },
     time::{Duration, Instant},
 };
 
 use foldline_kernel::{Lane, LaneSequence, Position};
 use foldline_schema::Event;
-use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _, error::KafkaError};
+use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _};
 use tokio::sync::mpsc;
 
-use self::part::{Part, Wake};
-use super::{
-    client::{Consumer, Reading},
-    probe::Partition,
-    shared::Shared,
-    topics::partition,
+use self::{
+    fetch::{Fetcher, Link, Run},
+    part::Part,
 };
+use super::{client::Reading, probe::Partition, shared::Shared, topics::partition};
 use crate::{Corruption, FollowError, Place, Source};
 
 /// How much one chunk holds at most.
@@ -37,7 +39,10 @@ const CHUNK_BYTES_MAX: usize = 1 << 20;
 /// How many chunks are read ahead of their follower.
 const CHUNKS_AHEAD: usize = 2;
 
-/// How long a wait for events takes before the client's own events are served.
+/// How many runs of records wait to be decoded.
+const RUNS_WAITING_MAX: usize = 8;
+
+/// How long a wait for records takes before it is looked whether there is a gap.
 const WAIT_MAX: Duration = Duration::from_millis(100);
 
 /// How long an event waits for a lower one before it is asked whether that one can still come.
@@ -132,15 +137,14 @@ struct Stream {
     lane: Lane,
     whole: bool,
     after: LaneSequence,
-    // Their queues go before the consumer.
     parts: Vec<Part>,
-    consumer: Arc<Consumer>,
+    runs: Receiver<Run>,
+    link: Arc<Link>,
     /// The last lane sequence that went on its way.
     passed: LaneSequence,
     ready: Vec<Item>,
     ready_bytes: usize,
     chunks: mpsc::Sender<Chunk>,
-    wake: Arc<Wake>,
     stalled: Option<Stalled>,
 }
 
@@ -156,22 +160,29 @@ type Ended = Option<(Vec<Item>, Stop)>;
 impl Stream {
     fn open(shared: Arc<Shared>, from: From, chunks: mpsc::Sender<Chunk>) -> Result<Self, Source> {
         let consumer = Arc::new(shared.clients.consumer(Reading::Streams, true)?);
-        let wake = Arc::new(Wake::default());
+        let link = Link::new(from.begins.len());
         let mut assignment = TopicPartitionList::new();
+        let mut partitions = Vec::with_capacity(from.begins.len());
         let mut parts = Vec::with_capacity(from.begins.len());
         for (context, begin) in from.begins {
             let partition = partition(&shared.topics[context], from.lane);
             let Partition { topic, number } = &partition;
             assignment.add_partition_offset(topic, *number, Offset::Offset(begin.offset))?;
-            parts.push(Part::new(
-                &consumer,
-                context,
-                partition.clone(),
-                begin,
-                &wake,
-            )?);
+            partitions.push((partition.clone(), begin.offset));
+            parts.push(Part::new(context, partition, begin));
         }
+        let (sender, runs) = sync_channel(RUNS_WAITING_MAX);
+        let fetcher = Fetcher::new(
+            Arc::clone(&consumer),
+            &partitions,
+            Arc::clone(&link),
+            sender,
+        )?;
         consumer.assign(&assignment)?;
+        drop(consumer);
+        std::thread::Builder::new()
+            .name(format!("foldline-fetch-{}", from.lane))
+            .spawn(move || fetcher.run())?;
         Ok(Self {
             shared,
             lane: from.lane,
@@ -179,11 +190,11 @@ impl Stream {
             after: from.after,
             passed: from.after,
             parts,
-            consumer,
+            runs,
+            link,
             ready: Vec::new(),
             ready_bytes: 0,
             chunks,
-            wake,
             stalled: None,
         })
     }
@@ -193,7 +204,7 @@ impl Stream {
         loop {
             while let Some(index) = self.next() {
                 self.stalled = None;
-                match self.parts[index].held.take().expect("it was chosen") {
+                match self.parts[index].take_next().expect("it was chosen") {
                     Ok(item) => self.pass(index, item),
                     Err(corruption) => return self.bad(index, corruption),
                 }
@@ -201,26 +212,45 @@ impl Stream {
                     return None;
                 }
             }
+            // What has come already makes the chunk fuller.
+            if let Ok(run) = self.runs.try_recv() {
+                self.take(run);
+                continue;
+            }
             if !self.flush() {
                 return None;
             }
-            if let Err(source) = self.serve() {
-                return self.end(Stop::Unavailable(source));
+            let failed = self.parts.iter_mut().find_map(|part| part.failed.take());
+            if let Some(error) = failed {
+                return self.end(Stop::Unavailable(error.into()));
             }
             match self.is_gap() {
                 Ok(true) => return self.gap(),
-                Ok(false) => self.wait(),
+                Ok(false) => {}
                 Err(source) => return self.end(Stop::Unavailable(source)),
+            }
+            match self.runs.recv_timeout(WAIT_MAX) {
+                Ok(run) => self.take(run),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    let gone = "the fetching thread has ended";
+                    return self.end(Stop::Unavailable(gone.into()));
+                }
             }
         }
     }
 
-    /// Chooses the partition whose next event goes on its way now, if one does.
-    fn next(&mut self) -> Option<usize> {
-        for part in &mut self.parts {
-            part.fill(self.after);
+    fn take(&mut self, run: Run) {
+        let index = run.part;
+        let dropped = self.parts[index].take(run, self.after);
+        if dropped > 0 {
+            self.link.merged(index, dropped);
         }
-        let is_due = |part: &Part| match &part.held {
+    }
+
+    /// Chooses the partition whose next event goes on its way now, if one does.
+    fn next(&self) -> Option<usize> {
+        let is_due = |part: &Part| match part.next() {
             None => false,
             Some(Ok(item)) => !self.whole || item.event.lane_sequence <= self.passed.next(),
             // Everything before it has gone on its way, when there is only one partition.
@@ -233,8 +263,10 @@ impl Stream {
         let part = &mut self.parts[index];
         part.next_sequence = Some(item.event.sequence.next());
         self.passed = item.event.lane_sequence;
-        self.ready_bytes += item.event.record.len();
+        let bytes = item.event.record.len();
+        self.ready_bytes += bytes;
         self.ready.push(item);
+        self.link.merged(index, bytes);
     }
 
     fn is_full(&self) -> bool {
@@ -254,38 +286,13 @@ impl Stream {
         self.chunks.blocking_send(chunk).is_ok()
     }
 
-    /// Serves the client's own events; trouble with the cluster is its to mend.
-    fn serve(&mut self) -> Result<(), Source> {
-        let failed = self.parts.iter_mut().find_map(|part| part.failed.take());
-        if let Some(error) = failed {
-            return Err(error.into());
-        }
-        match self.consumer.poll(Duration::ZERO) {
-            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => Err(error.into()),
-            Some(Err(error)) => {
-                tracing::debug!(%error, lane = %self.lane, "kafka consumer");
-                Ok(())
-            }
-            Some(Ok(_)) | None => Ok(()),
-        }
-    }
-
-    fn wait(&self) {
-        if !self.wake.wait() {
-            // Nothing was heard of; whoever has missed a ring looks now.
-            for part in &self.parts {
-                part.filled.store(true, Ordering::Release);
-            }
-        }
-    }
-
     /// Tells whether what has to come next can still come, once it has been waited for.
     fn is_gap(&mut self) -> Result<bool, Source> {
-        if self.parts.iter().all(|part| part.held.is_none()) {
+        if self.parts.iter().all(|part| part.next().is_none()) {
             self.stalled = None;
             return Ok(false);
         }
-        if self.parts.iter().all(|part| part.held.is_some()) {
+        if self.parts.iter().all(|part| part.next().is_some()) {
             return Ok(true);
         }
         let stalled = self.stalled.get_or_insert_with(|| Stalled {
@@ -298,7 +305,7 @@ impl Stream {
         let empty: Vec<&Part> = self
             .parts
             .iter()
-            .filter(|part| part.held.is_none())
+            .filter(|part| part.next().is_none())
             .collect();
         let partitions: Vec<_> = empty.iter().map(|part| part.partition.clone()).collect();
         let written = match stalled.written.take() {
@@ -331,9 +338,9 @@ impl Stream {
         let bad = self
             .parts
             .iter()
-            .position(|part| matches!(part.held, Some(Err(_))));
+            .position(|part| matches!(part.next(), Some(Err(_))));
         if let Some(index) = bad
-            && let Some(Err(corruption)) = self.parts[index].held.take()
+            && let Some(Err(corruption)) = self.parts[index].take_next()
         {
             return self.bad(index, corruption);
         }
@@ -341,7 +348,7 @@ impl Stream {
         if let Err(source) = self.shared.check_contexts() {
             return self.end(Stop::Unavailable(source));
         }
-        let held = self.parts.iter().filter_map(|part| match &part.held {
+        let held = self.parts.iter().filter_map(|part| match part.next() {
             Some(Ok(item)) => Some(item.event.lane_sequence),
             _ => None,
         });
@@ -368,7 +375,13 @@ impl Stream {
         self.end(Stop::Corrupt(place, corruption))
     }
 
-    fn end(self, stop: Stop) -> Ended {
-        Some((self.ready, stop))
+    fn end(mut self, stop: Stop) -> Ended {
+        Some((std::mem::take(&mut self.ready), stop))
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.link.end();
     }
 }
