@@ -6,6 +6,7 @@ mod behind_its_back;
 mod broken_definitions;
 mod generations;
 mod node;
+mod on_postgres;
 mod own_writes;
 mod paging;
 mod parking;

@@ -302,14 +302,10 @@ impl RowWriter {
         if !self.reads {
             return;
         }
-        let before = match self.cache.take(key) {
-            Known::Row(values) => Some(values),
-            Known::Absent => None,
-            Known::Nothing => return,
-        };
-        let row = change.apply(&self.model, before);
-        let row = row.expect("what is only set cannot overflow");
-        self.cache.put(key, row);
+        self.cache.update(key, change.heap_bytes(), |before| {
+            let row = change.apply(&self.model, before);
+            row.expect("what is only set cannot overflow")
+        });
     }
 
     async fn delete(

@@ -38,7 +38,9 @@ pub(crate) const WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long a connection may take to be made.
 pub(crate) const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// How long a writer waits for a lock that another one holds.
-pub(crate) const LOCK_MAX: Duration = Duration::from_secs(10);
+const LOCK_MAX: Duration = Duration::from_secs(10);
+/// The same while a generation is loaded, whose commits are large; several may load it.
+const LOADING_LOCK_MAX: Duration = Duration::from_secs(30);
 /// How long the tables of a retired generation wait for those who still read them; what is left
 /// then goes with the next generation.
 pub(crate) const DROP_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -119,11 +121,15 @@ impl PostgresSettings {
             For::Writing | For::Registry => (self.statement_timeout, IDLE_MAX),
             For::Loading => (INDEX_MAX, IDLE_MAX),
         };
+        let lock = match purpose {
+            For::Loading => LOADING_LOCK_MAX,
+            _ => LOCK_MAX,
+        };
         let millis = |bound: Duration| format!("{}ms", bound.as_millis());
         let options = options.options([
             ("statement_timeout", millis(statement)),
             ("idle_in_transaction_session_timeout", millis(idle)),
-            ("lock_timeout", millis(LOCK_MAX)),
+            ("lock_timeout", millis(lock)),
         ]);
         match purpose {
             For::Reading | For::Snapshots => options.options([

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use foldline_kernel::{Checkpoint, Lane, LaneSequence, LogId};
 use foldline_read_model::{Change, RowKey, RowValues, Value};
 use rand_like::Dice;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
 use super::{
@@ -229,4 +230,38 @@ async fn a_server_that_ends_every_session_is_found_again() {
             ground.schema
         ))
         .await;
+}
+
+#[tokio::test]
+async fn a_commit_that_the_server_gave_up_is_tried_again() {
+    let ground = Ground::new();
+    let store = Postgres::open(ground.settings()).await.unwrap();
+    let model = models::sales("crossed");
+    let number = store.create(&model, LOG).await.unwrap().number;
+    let mut writer = store.writer(&model, number).await.unwrap();
+    writer.commit(&batch(0, 5)).await.unwrap();
+    let schema = &ground.schema;
+    let mut other = PgConnection::connect(&url()).await.unwrap();
+    let run = |sql: String| sqlx::raw_sql(AssertSqlSafe(sql));
+    let checkpoints = format!("BEGIN; SELECT 1 FROM {schema}.checkpoints FOR UPDATE");
+    run(checkpoints).execute(&mut other).await.unwrap();
+    let next = batch(5, 5);
+    // The writer has the head and waits for the checkpoint; the other one the other way round.
+    let crossing = async {
+        let waits = format!(
+            "SELECT EXISTS (SELECT 1 FROM pg_stat_activity
+              WHERE wait_event_type = 'Lock' AND query LIKE '%{schema}%')"
+        );
+        for _ in 0..10_000 {
+            let waits = sqlx::query_scalar(AssertSqlSafe(waits.as_str()));
+            if waits.fetch_one(&mut other).await.unwrap() {
+                break;
+            }
+        }
+        let head = format!("SELECT 1 FROM {schema}.heads FOR UPDATE; ROLLBACK");
+        run(head).execute(&mut other).await.unwrap();
+    };
+    let (committed, ()) = futures::future::join(writer.commit(&next), crossing).await;
+    committed.unwrap();
+    assert_eq!(seen(&mut *writer).await.unwrap(), 10);
 }
