@@ -13,6 +13,7 @@ mod idle;
 mod lag;
 mod log;
 mod node;
+mod on_cql;
 mod parking;
 mod property;
 mod replaying;

@@ -27,6 +27,11 @@ impl Store {
         (store, tables)
     }
 
+    /// Tables that somebody else puts away.
+    pub(crate) fn of(tables: Arc<dyn Tables>) -> Self {
+        Self { tables, _dir: None }
+    }
+
     pub(crate) async fn sqlite() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let tables = Sqlite::open(dir.path()).await.unwrap();

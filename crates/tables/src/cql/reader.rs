@@ -14,13 +14,19 @@ use super::{
     scan::Scan,
     schema::Layout,
     select,
-    session::{Sight, Store},
+    session::{PAGE_ROWS_MAX, Sight, Store},
     trouble::{Fault, Subject},
 };
 use crate::{Absorbed, DatedRow, Select, Selected, TableError, TableReader, TableSnapshot};
 
 /// How long one selection may take in all.
 const SELECT_MAX: Duration = Duration::from_secs(10);
+
+/// How many cells one answer of the server has at most. Those that are null in a row that is
+/// written whole are tombstones, and Cassandra reads at most 100,000 of them at a time.
+const PAGE_CELLS_MAX: usize = 20_000;
+/// How many contributions a row that many users feed is expected to have.
+const CONTRIBUTIONS: usize = 16;
 
 /// A reader of one generation.
 #[derive(Clone, Debug)]
@@ -45,12 +51,30 @@ impl Reader {
         statement: &str,
         parameters: &[CqlValue],
         sight: Sight,
+        limit: usize,
     ) -> Result<Rows, Fault> {
+        // A row that is fed by many lanes has a contribution of each.
+        let stored = if self.layout.shared {
+            limit.saturating_mul(CONTRIBUTIONS)
+        } else {
+            limit
+        };
+        let page = stored.min(PAGE_CELLS_MAX / self.model.columns.len());
+        let stream = self
+            .store
+            .stream(statement, parameters, sight, page)
+            .await?;
         Ok(Rows {
-            stream: self.store.stream(statement, parameters, sight).await?,
+            stream,
             merge: Merge::default(),
             ended: false,
         })
+    }
+
+    /// Begins to read all rows.
+    pub(crate) async fn all(&self, sight: Sight) -> Result<Rows, Fault> {
+        let all = self.layout.read_all();
+        self.rows(&all, &[], sight, PAGE_ROWS_MAX).await
     }
 
     /// Returns the next row; none at the end.
@@ -81,9 +105,9 @@ impl Reader {
             if found.len() >= limit {
                 break;
             }
-            let mut rows = self
-                .rows(&stretch.statement, &stretch.parameters, sight)
-                .await?;
+            let (statement, parameters) = (&stretch.statement, &stretch.parameters);
+            let missing = limit - found.len();
+            let mut rows = self.rows(statement, parameters, sight, missing).await?;
             while found.len() < limit
                 && let Some(row) = self.next(&mut rows).await?
             {
@@ -143,7 +167,7 @@ impl TableReader for Reader {
     /// Reads all of them: there is no count to be had.
     async fn count(&self) -> Result<u64, TableError> {
         let counting = async {
-            let mut rows = self.rows(&self.layout.read_all(), &[], Sight::Any).await?;
+            let mut rows = self.all(Sight::Any).await?;
             let mut count = 0;
             while let Some(row) = self.next(&mut rows).await? {
                 let key_length = self.model.key_length;

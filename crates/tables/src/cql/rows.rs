@@ -137,8 +137,11 @@ impl RowFold {
             mut last,
             mut values,
         } = row;
-        // The guard: a row may be ahead of the checkpoint, by a crash or by another writer.
-        for change in changes.iter().filter(|change| change.last > before) {
+        for change in changes {
+            // The guard: a row may be ahead of the checkpoint, by a crash or by another writer.
+            if change.last <= last {
+                continue;
+            }
             values = change.apply(&self.model, values).map_err(|overflow| {
                 Trouble::Overflow(Box::new(CommitError::Overflow {
                     model: self.model.name.to_string(),

@@ -28,8 +28,7 @@ impl Scan {
     async fn next(&mut self) -> Result<Option<DatedRow>, TableError> {
         let next = async {
             if self.rows.is_none() {
-                let all = self.reader.layout.read_all();
-                self.rows = Some(self.reader.rows(&all, &[], Sight::Fresh).await?);
+                self.rows = Some(self.reader.all(Sight::Fresh).await?);
             }
             let rows = self.rows.as_mut().expect("it was begun just now");
             self.reader.next(rows).await

@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use futures::TryStreamExt;
 use scylla::{
     client::{
         PoolSize, execution_profile::ExecutionProfile, execution_profile::ExecutionProfileHandle,
@@ -15,7 +14,7 @@ use scylla::{
     },
     policies::speculative_execution::SimpleSpeculativeExecutionPolicy,
     statement::{
-        Consistency,
+        Consistency, Statement,
         batch::{Batch, BatchType},
         prepared::PreparedStatement,
     },
@@ -39,8 +38,10 @@ const SPECULATE_AFTER: Duration = Duration::from_millis(20);
 const PREPARED_MAX: usize = 1024;
 /// How many connections to each node: Cassandra has no shards, so one would carry everything.
 const CONNECTIONS: usize = 3;
-/// How many rows one answer of the server has.
-const PAGE_ROWS: i32 = 1000;
+/// How many rows one answer of the server has at most.
+pub(crate) const PAGE_ROWS_MAX: usize = 1000;
+/// How long a change of the schema may take, agreement of all nodes aside.
+const CHANGE_MAX: Duration = Duration::from_secs(20);
 
 /// A parameter: set, set to null, or left as it is.
 pub(crate) type Parameter = MaybeUnset<Option<CqlValue>>;
@@ -153,6 +154,8 @@ impl Store {
 
     /// Changes the schema, and waits until all nodes agree on it.
     pub(crate) async fn change(&self, statement: &str) -> Result<(), Fault> {
+        let mut statement = Statement::new(statement);
+        statement.set_request_timeout(Some(CHANGE_MAX));
         self.session.query_unpaged(statement, ()).await?;
         Ok(())
     }
@@ -165,7 +168,6 @@ impl Store {
         let mut statement = self.session.prepare(text).await?;
         // All of them: a write carries its own timestamp, so it does the same however often.
         statement.set_is_idempotent(true);
-        statement.set_page_size(PAGE_ROWS);
         let statement = Arc::new(statement);
         let mut known = self.known();
         if known.len() >= PREPARED_MAX {
@@ -187,26 +189,39 @@ impl Store {
         parameters: &[CqlValue],
         sight: Sight,
     ) -> Result<Vec<Cells>, Fault> {
-        let stream = self.stream(statement, parameters, sight).await?;
-        let rows: Vec<Row> = stream.try_collect().await.map_err(Fault::from)?;
-        Ok(rows.into_iter().map(|row| row.columns).collect())
+        let statement = self.seen_by(statement, sight).await?;
+        let result = self.session.execute_unpaged(&statement, parameters).await?;
+        let broken = |error: &dyn std::error::Error| Fault::Broken(error.to_string());
+        let result = result.into_rows_result().map_err(|error| broken(&error))?;
+        let rows = result.rows::<Row>().map_err(|error| broken(&error))?;
+        rows.map(|row| row.map(|row| row.columns))
+            .collect::<Result<_, _>>()
+            .map_err(|error| broken(&error))
     }
 
-    /// Begins to read rows, page by page.
+    /// Begins to read rows, so many at a time.
     pub(crate) async fn stream(
         &self,
         statement: &str,
         parameters: &[CqlValue],
         sight: Sight,
+        page_rows: usize,
     ) -> Result<scylla::client::pager::TypedRowStream<Row>, Fault> {
-        let mut statement = PreparedStatement::clone(&*self.prepare(statement).await?);
-        if sight == Sight::Any {
-            statement.set_execution_profile_handle(Some(self.any.clone()));
-        }
+        let mut statement = self.seen_by(statement, sight).await?;
+        let page_rows = page_rows.clamp(1, PAGE_ROWS_MAX);
+        statement.set_page_size(page_rows.try_into().expect("it is bounded"));
         let pager = self.session.execute_iter(statement, parameters).await?;
         pager
             .rows_stream::<Row>()
             .map_err(|error| Fault::Broken(error.to_string()))
+    }
+
+    async fn seen_by(&self, statement: &str, sight: Sight) -> Result<PreparedStatement, Fault> {
+        let mut statement = PreparedStatement::clone(&*self.prepare(statement).await?);
+        if sight == Sight::Any {
+            statement.set_execution_profile_handle(Some(self.any.clone()));
+        }
+        Ok(statement)
     }
 
     /// Carries out writes of one partition together, and tries again as long as it makes sense:

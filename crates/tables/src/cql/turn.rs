@@ -26,9 +26,9 @@ use super::{
 };
 
 /// After this long what a contender wrote is gone.
-const LEASE: Duration = Duration::from_secs(30);
+const LEASE: Duration = Duration::from_secs(60);
 /// How long one waits for one's turn.
-const WAIT_MAX: Duration = Duration::from_secs(40);
+const WAIT_MAX: Duration = Duration::from_secs(70);
 /// How often one looks whose turn it is.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
