@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The servers that tests run against; each is up while they run.
-pub(crate) const SERVERS: &[Server] = &[Server::Kafka, Server::Cassandra];
+pub(crate) const SERVERS: &[Server] = &[Server::Kafka, Server::Cassandra, Server::Postgres];
 
 /// What to check, and whether to go on after a failure.
 #[derive(clap::Args)]
