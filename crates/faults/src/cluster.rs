@@ -16,6 +16,7 @@ mod proxy;
 
 use std::{
     fs,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -67,27 +68,9 @@ impl Cluster {
         };
         let clock = clock::build(&settings.directory)?;
         let mut nodes = Vec::new();
-        for ((name, role), (own, proxy)) in roles.into_iter().zip(&listeners.nodes) {
-            let needs_broker = role != Role::Query;
-            let way = match needs_broker {
-                true => Some(Proxy::start(*proxy, ([127, 0, 0, 1], *own).into()).await?),
-                false => None,
-            };
-            let directory = settings.directory.join(&name);
-            let place = Place {
-                market: settings.market.clone(),
-                data: match role {
-                    Role::Command => directory.join("data"),
-                    Role::Projector | Role::Query => settings.directory.join("views"),
-                },
-                directory,
-                port: port(),
-                broker: needs_broker.then_some(*proxy),
-                lanes: settings.lanes,
-                clock: clock.clone(),
-                broken: settings.broken.map(Broken::failpoint),
-            };
-            nodes.push(Node::new(name, role, place, way)?);
+        for ((name, role), ways) in roles.into_iter().zip(&listeners.nodes) {
+            let place = place(settings, &name, role, port(), &clock);
+            nodes.push(node(name, role, place, *ways).await?);
         }
         let mut cluster = Self {
             nodes,
@@ -213,6 +196,34 @@ impl Cluster {
             }
             tokio::time::sleep(ASKED_EVERY).await;
         }
+    }
+}
+
+/// A node with its way to the broker, which is on the first of two ports and its proxy on the other.
+async fn node(name: String, role: Role, mut place: Place, ways: (u16, u16)) -> Result<Node> {
+    let (broker, proxy) = ways;
+    if role == Role::Query {
+        return Node::new(name, role, place, None);
+    }
+    let way = Proxy::start(proxy, ([127, 0, 0, 1], broker).into()).await?;
+    place.broker = Some(proxy);
+    Node::new(name, role, place, Some(way))
+}
+
+fn place(settings: &Settings, name: &str, role: Role, port: u16, clock: &Path) -> Place {
+    let directory = settings.directory.join(name);
+    Place {
+        market: settings.market.clone(),
+        data: match role {
+            Role::Command => directory.join("data"),
+            Role::Projector | Role::Query => settings.directory.join("views"),
+        },
+        directory,
+        port,
+        broker: None,
+        lanes: settings.lanes,
+        clock: clock.to_owned(),
+        broken: settings.broken.map(Broken::failpoint),
     }
 }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{Findings, event::Event};
 
 /// How long the read models may take to catch up.
-const CAUGHT_UP_MAX: Duration = Duration::from_secs(120);
+const CAUGHT_UP_MAX: Duration = Duration::from_secs(60);
 /// How often it is looked whether they have.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How many rows are asked for, spread over all.
@@ -42,7 +42,7 @@ impl Tables {
     ///
     /// # Errors
     /// When they have not in time.
-    pub async fn until_caught_up(&self) -> Result<()> {
+    async fn until_caught_up(&self) -> Result<()> {
         let began = Instant::now();
         for url in &self.projectors {
             loop {
@@ -72,6 +72,10 @@ impl Tables {
         let Some(projector) = self.projectors.first() else {
             return Ok(());
         };
+        if let Err(trouble) = self.until_caught_up().await {
+            findings.add("table", format!("{trouble:#}"));
+            return Ok(());
+        }
         let views = self.get(&format!("{projector}/v1/admin/views")).await?;
         for view in views["views"].as_array().into_iter().flatten() {
             let name = view["name"].as_str().context("a view without a name")?;

