@@ -10,8 +10,10 @@ mod figures;
 mod load;
 mod machine;
 mod node;
+mod reading;
 mod replay;
 mod report;
+mod start;
 
 use std::path::PathBuf;
 
@@ -25,8 +27,13 @@ use crate::workspace::{cargo, root, run as run_program};
 pub(crate) enum Command {
     /// Commands over HTTP; the floor is one durable append of a ready-made event per request.
     Commands(commands::Arguments),
+    /// Lanes on Kafka followed; the floors are a bare consumer, and one that parses each record.
+    Reading(reading::Arguments),
     /// A rebuild of three read models; the floor reads, decodes and inserts the finished rows.
     Replay(replay::Arguments),
+    /// States beyond memory, and starts after a kill; the floors are all of them in memory, and a
+    /// full replay.
+    Start(start::Arguments),
 }
 
 /// What every benchmark can be told.
@@ -57,7 +64,9 @@ impl Common {
 pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
         Command::Commands(arguments) => commands::run(arguments),
+        Command::Reading(arguments) => reading::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),
+        Command::Start(arguments) => start::run(arguments),
     }
 }
 
