@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use rdkafka::{
     Message, consumer::base_consumer::PartitionQueue, error::KafkaError, types::RDKafkaErrorCode,
 };
@@ -127,6 +127,8 @@ struct Queue {
     /// There may be something in the queue.
     filled: Arc<AtomicBool>,
     next_offset: i64,
+    /// How much the last run had, as the next one may.
+    last_run_bytes: usize,
     topic: Arc<str>,
 }
 
@@ -222,6 +224,7 @@ impl Queue {
             queue,
             filled,
             next_offset,
+            last_run_bytes: 0,
             topic: Arc::clone(&partition.topic),
         })
     }
@@ -233,9 +236,10 @@ impl Queue {
         }
         // Cleared before the look, so that what comes after it sets it again.
         self.filled.store(false, Ordering::Release);
-        let mut records = Vec::new();
-        let (mut bytes, mut trouble) = (0, None);
-        while bytes < RUN_BYTES_MAX && trouble.is_none() {
+        let mut places = Vec::new();
+        // One piece of memory for the whole run: its records go the same way at the same time.
+        let (mut bytes, mut trouble) = (BytesMut::new(), None);
+        while bytes.len() < RUN_BYTES_MAX && trouble.is_none() {
             match self.queue.poll(Duration::ZERO) {
                 None => break,
                 Some(Err(KafkaError::PartitionEOF(_))) => {}
@@ -246,15 +250,23 @@ impl Queue {
                         continue;
                     }
                     self.next_offset = offset + 1;
-                    let value = Bytes::copy_from_slice(record.payload().unwrap_or_default());
-                    bytes += value.len().max(1);
-                    records.push((offset, value));
+                    let value = record.payload().unwrap_or_default();
+                    if places.is_empty() {
+                        bytes.reserve(self.last_run_bytes.max(value.len()));
+                    }
+                    let begin = bytes.len();
+                    bytes.extend_from_slice(value);
+                    places.push((offset, begin..bytes.len()));
                 }
             }
         }
-        if bytes >= RUN_BYTES_MAX {
+        if bytes.len() >= RUN_BYTES_MAX {
             self.filled.store(true, Ordering::Release);
         }
+        self.last_run_bytes = bytes.len();
+        let bytes = bytes.freeze();
+        let value = |(offset, place)| (offset, bytes.slice(place));
+        let records: Vec<Record> = places.into_iter().map(value).collect();
         let any = !records.is_empty() || trouble.is_some();
         any.then_some(Run {
             part,
