@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use foldline_event_log::{EventLog, FollowError, Heads};
 use foldline_kernel::{Checkpoint, Context, Lane, Sequence, Topology};
 use foldline_read_model::Model;
+use futures::future::try_join_all;
 
 /// The place of a generation in every lane it has met.
 pub(crate) type Checkpoints = BTreeMap<Lane, Checkpoint>;
@@ -12,13 +13,10 @@ pub(crate) type Checkpoints = BTreeMap<Lane, Checkpoint>;
 /// The end of every lane of the log.
 pub(crate) type Ends = Vec<Heads>;
 
-/// Reads the end of every lane.
+/// Reads the end of every lane, all at once: each may be a question to somebody far away.
 pub(crate) async fn ends(log: &dyn EventLog) -> Result<Ends, FollowError> {
-    let mut ends = Vec::with_capacity(usize::from(log.topology().lanes));
-    for lane in log.topology().all_lanes() {
-        ends.push(log.heads(lane).await?);
-    }
-    Ok(ends)
+    let lanes = log.topology().all_lanes();
+    try_join_all(lanes.map(|lane| log.heads(lane))).await
 }
 
 /// Counts every event of the log.

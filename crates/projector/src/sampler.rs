@@ -1,6 +1,6 @@
 //! Takes lag and metrics of every read model now and then.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use foldline_tables::GenerationState;
 use tokio::sync::watch;
@@ -13,6 +13,10 @@ use crate::{
     view::View,
 };
 
+/// How many times as long as a sample took it rests, at least: where the log is far away and has
+/// many lanes, whoever looks all the time is a load.
+const REST: u32 = 4;
+
 /// Samples until it is told to stop.
 pub(crate) async fn run(
     shared: Arc<Shared>,
@@ -20,11 +24,13 @@ pub(crate) async fn run(
     mut stop: watch::Receiver<bool>,
 ) {
     loop {
+        let began = Instant::now();
         let ends = feeds::ends(shared.log.as_ref()).await.ok();
+        let pause = shared.settings.sample_every.max(began.elapsed() * REST);
         views.iter().for_each(|view| sample(view, ends.as_ref()));
         tokio::select! {
             () = stopping::asked(&mut stop) => return,
-            () = tokio::time::sleep(shared.settings.sample_every) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }
