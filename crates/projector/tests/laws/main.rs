@@ -17,6 +17,7 @@ mod on_cql;
 mod parking;
 mod property;
 mod replaying;
+mod sharing;
 mod stopping;
 mod store;
 mod switching;
