@@ -182,7 +182,6 @@ impl CommandSettings {
         Ok(address.clone())
     }
 
-
     pub(crate) fn settings(&self) -> foldline_command::Settings {
         foldline_command::Settings {
             queue_commands_max: self.queue_commands_max.max(1),
@@ -284,5 +283,44 @@ impl Configuration {
         self.auth.check(self.listen)?;
         self.http.rates()?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(given: Option<&str>, listen: &str) -> anyhow::Result<String> {
+        let settings = CommandSettings {
+            address: given.map(str::to_owned),
+            ..CommandSettings::default()
+        };
+        settings.address(listen.parse().expect("a literal address"))
+    }
+
+    #[test]
+    fn other_nodes_are_told_where_this_one_is() {
+        let listens = address(None, "127.0.0.1:7373").unwrap();
+        assert_eq!(listens, "http://127.0.0.1:7373");
+        let named = address(Some("http://node-a:80"), "0.0.0.0:7373").unwrap();
+        assert_eq!(named, "http://node-a:80");
+    }
+
+    #[test]
+    fn an_address_that_leads_nowhere_is_refused() {
+        for wildcard in ["0.0.0.0:7373", "[::]:7373"] {
+            let refused = address(None, wildcard).unwrap_err().to_string();
+            assert!(refused.contains("`command.address`"), "{refused}");
+        }
+        for wrong in [
+            "node-a",
+            "https://node-a",
+            "http://node-a/",
+            "http://node-a/v1",
+            "http://",
+        ] {
+            let refused = address(Some(wrong), "127.0.0.1:7373");
+            assert!(refused.is_err(), "{wrong}");
+        }
     }
 }

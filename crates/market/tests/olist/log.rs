@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use crate::node::{CONTEXTS, Node};
 
-/// How many lanes an embedded log has unless it was told otherwise.
-const LANES: u32 = 8;
+/// How many lanes an embedded log has unless it was told otherwise; those of these tests have as
+/// many, wherever they are.
+pub(crate) const LANES: u32 = 8;
 
 /// The events of every context.
 pub(crate) struct Log(pub(crate) BTreeMap<&'static str, Vec<Value>>);

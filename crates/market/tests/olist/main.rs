@@ -12,10 +12,17 @@ mod import;
 mod kill;
 mod log;
 mod node;
+mod nodes;
+#[allow(dead_code)]
+#[path = "../topics/programs.rs"]
+mod programs;
 mod queries;
 mod questions;
 mod rules;
 mod sample;
+#[allow(dead_code)]
+#[path = "../topics/topics.rs"]
+mod topics;
 
 use tokio::sync::{Mutex, MutexGuard};
 

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 use reqwest::Client;
 use serde_json::Value;
 
+use crate::log::LANES;
+use crate::topics::Topics;
+
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(300);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(5);
@@ -18,13 +21,15 @@ const OUTPUT_SHOWN: usize = 4_000;
 /// The contexts of the marketplace.
 pub(crate) const CONTEXTS: [&str; 5] = ["accounts", "catalog", "orders", "payments", "reviews"];
 
-/// A running `market dev`; it is killed, not asked, when it goes out of scope.
+/// A running node, a `market dev` for the most part; it is killed, not asked, when it goes out of
+/// scope.
 pub(crate) struct Node {
     pub(crate) url: String,
     pub(crate) client: Client,
     child: Child,
     data: PathBuf,
     listen: String,
+    output: PathBuf,
 }
 
 /// What `market import` says in its last line.
@@ -63,6 +68,19 @@ impl Node {
         node
     }
 
+    /// A node of one role on a free port, not ready yet, whose log is in these topics; others may
+    /// share its data directory.
+    pub(crate) fn of_role(role: &str, name: &str, data: &Path, topics: &Topics) -> Self {
+        let listen = free_address();
+        let mut command = market(&[role, "--listen", &listen, "--data"]);
+        command.arg(data);
+        if role != "query" {
+            command.args(["--kafka", &topics.kafka, "--topic-prefix", &topics.prefix]);
+            command.env("FOLDLINE_LOG__LANES", LANES.to_string());
+        }
+        Self::spawn_as(command, data, &listen, data.with_file_name(name))
+    }
+
     /// Starts again on the same data directory and port.
     pub(crate) async fn restart(mut self) -> Self {
         self.kill();
@@ -78,21 +96,26 @@ impl Node {
     }
 
     fn spawn(data: &Path, listen: &str, failpoint: Option<&str>) -> Self {
-        let output = File::options()
-            .create(true)
-            .append(true)
-            .open(output_of(data))
-            .expect("a file for the node's output");
         let mut command = market(&["dev", "--listen", listen, "--data"]);
-        command.arg(data).stdin(Stdio::null());
-        command
-            .stdout(output.try_clone().expect("a second handle"))
-            .stderr(output);
+        command.arg(data);
         if let Some(failpoint) = failpoint {
             command.env("FAILPOINTS", failpoint);
             // So often that a short import comes by the middle of a snapshot round.
             command.env("FOLDLINE_COMMAND__SNAPSHOT_EVENTS", "50");
         }
+        Self::spawn_as(command, data, listen, data.with_extension("output"))
+    }
+
+    fn spawn_as(mut command: Command, data: &Path, listen: &str, output: PathBuf) -> Self {
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(&output)
+            .expect("a file for the node's output");
+        command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("a second handle"))
+            .stderr(file);
         let child = command.spawn().expect("the node starts");
         let client = Client::builder()
             .no_proxy()
@@ -105,6 +128,7 @@ impl Node {
             child,
             data: data.into(),
             listen: listen.into(),
+            output,
         }
     }
 
@@ -139,7 +163,7 @@ impl Node {
 
     /// The end of what the node has printed since its data directory was made.
     pub(crate) fn output(&self) -> String {
-        let bytes = std::fs::read(output_of(&self.data)).unwrap_or_default();
+        let bytes = std::fs::read(&self.output).unwrap_or_default();
         let from = bytes.len().saturating_sub(OUTPUT_SHOWN);
         String::from_utf8_lossy(&bytes[from..]).into_owned()
     }
@@ -293,10 +317,6 @@ pub(crate) async fn until<T>(
             ),
         }
     }
-}
-
-fn output_of(data: &Path) -> PathBuf {
-    data.with_extension("output")
 }
 
 fn are_caught_up(said: &str) -> bool {
