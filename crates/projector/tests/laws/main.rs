@@ -14,6 +14,7 @@ mod lag;
 mod log;
 mod node;
 mod on_cql;
+mod on_postgres;
 mod parking;
 mod property;
 mod replaying;
