@@ -37,6 +37,15 @@ struct Resident {
     recent: bool,
 }
 
+impl Resident {
+    /// Counts it anew, and returns by how much it has changed.
+    fn recount(&mut self) -> isize {
+        let (before, now) = (self.counted, count(&self.user));
+        self.counted = now;
+        now as isize - before as isize
+    }
+}
+
 /// What becomes of a user that the hand is at.
 pub(crate) enum Verdict {
     Stays,
@@ -84,12 +93,14 @@ impl Users {
         self.at(place).map(|resident| &resident.user)
     }
 
-    /// Changes a user who is here in what takes no room.
-    pub(crate) fn mark(&mut self, id: UserId) -> Option<&mut User> {
+    /// Does something to a user who is here without using it.
+    pub(crate) fn amend<R>(&mut self, id: UserId, amend: impl FnOnce(&mut User) -> R) -> Option<R> {
         let place = self.place(id)?;
-        self.at_mut(place)
-            .as_mut()
-            .map(|resident| &mut resident.user)
+        let resident = self.at_mut(place).as_mut()?;
+        let amended = amend(&mut resident.user);
+        let change = resident.recount();
+        self.bytes = self.bytes.wrapping_add_signed(change);
+        Some(amended)
     }
 
     /// Changes a user, who is made where there is none yet.
@@ -100,9 +111,9 @@ impl Users {
         let resident = self.at_mut(place).as_mut();
         let resident = resident.expect("the index names taken places");
         let changed = change(&mut resident.user);
-        let (before, now) = (resident.counted, count(&resident.user));
-        (resident.counted, resident.recent) = (now, true);
-        self.bytes = self.bytes - before as usize + now as usize;
+        resident.recent = true;
+        let change = resident.recount();
+        self.bytes = self.bytes.wrapping_add_signed(change);
         changed
     }
 
@@ -144,9 +155,6 @@ impl Users {
     }
 
     /// Moves the hand once around at most, over those who were not used since it passed by.
-    ///
-    /// What a user is counted as is not changed here: writing it may have told its size anew, and
-    /// that counts from its next change on.
     pub(crate) fn sweep(&mut self, mut verdict: impl FnMut(UserId, &mut User, usize) -> Verdict) {
         let places = (self.chunks.len() * CHUNK_USERS) as u32;
         for _ in 0..places {
@@ -159,7 +167,11 @@ impl Users {
             if !std::mem::take(&mut resident.recent) {
                 let (id, counted) = (resident.id, resident.counted as usize);
                 match verdict(id, &mut resident.user, counted) {
-                    Verdict::Stays => {}
+                    // Writing it may have told its size anew.
+                    Verdict::Stays => {
+                        let change = resident.recount();
+                        self.bytes = self.bytes.wrapping_add_signed(change);
+                    }
                     Verdict::Goes => drop(self.remove(id)),
                     Verdict::Enough => return,
                 }

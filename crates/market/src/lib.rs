@@ -23,6 +23,7 @@
 
 mod application;
 pub mod contexts;
+mod few;
 mod ids;
 mod money;
 pub mod schemas;

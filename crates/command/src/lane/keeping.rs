@@ -217,14 +217,14 @@ impl Round {
         while slice.saved.len() < ROUND_USERS
             && let Some(id) = self.users.pop_front()
         {
+            let encoded = users.amend(id, |user| {
+                slice.batch = slice.batch.max(user.last_batch);
+                user.unsaved.then(|| saved(id, user, contexts))
+            });
             // Who is not here has been written before he left.
-            let Some(user) = users.mark(id).filter(|user| user.unsaved) else {
-                continue;
-            };
-            slice.batch = slice.batch.max(user.last_batch);
-            slice
-                .saved
-                .push(saved(id, user, contexts).map_err(|error| (id, error))?);
+            if let Some(saved) = encoded.flatten() {
+                slice.saved.push(saved.map_err(|error| (id, error))?);
+            }
         }
         Ok(())
     }

@@ -159,9 +159,7 @@ impl Rounds {
             return;
         };
         for id in &round.saved {
-            if let Some(user) = users.mark(*id) {
-                user.dirty = true;
-            }
+            users.amend(*id, |user| user.dirty = true);
         }
         self.dirty.extend(round.saved);
         self.dirty.extend(round.users);
@@ -254,13 +252,16 @@ impl Round {
             && let Some(id) = self.users.pop_front()
         {
             self.saved.push(id);
-            let Some(user) = users.mark(id) else {
+            let encoded = users.amend(id, |user| {
+                user.dirty = false;
+                slice.batch = slice.batch.max(user.last_batch);
+                codec::write(user, contexts)
+            });
+            let Some(state) = encoded else {
                 slice.stored.extend(has_store.then_some(id));
                 continue;
             };
-            let state = codec::write(user, contexts).map_err(|error| (id, error))?;
-            user.dirty = false;
-            slice.batch = slice.batch.max(user.last_batch);
+            let state = state.map_err(|error| (id, error))?;
             slice.snapshots.push(Snapshot { user: id, state });
         }
         self.slice = (slice.len() > 0).then_some(slice);

@@ -418,8 +418,8 @@ impl Serving<'_> {
     /// Notes that a state was spoilt by what was to come of a command: the store must not keep the
     /// one of before, as if nothing were the matter.
     pub(super) fn spoilt(&mut self, id: UserId) {
-        if let (Some(user), Some(keeping)) = (self.users.mark(id), &mut self.keeping) {
-            user.unsaved = true;
+        if let Some(keeping) = &mut self.keeping {
+            self.users.amend(id, |user| user.unsaved = true);
             keeping.unsaved(id);
         }
     }

@@ -10,13 +10,11 @@
 //! Steps come in any sequence because the payment's provider, the carrier and the buyer report
 //! them on their own: what has happened is recorded when it is told.
 
-use std::collections::BTreeMap;
-
 use foldline::kernel::{Decider, Situation, Timestamp, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Currency, OrderId, ProductId, Text};
+use crate::{Currency, OrderId, ProductId, Text, few::Few};
 
 mod place;
 
@@ -123,7 +121,7 @@ pub struct MarkedUnavailable {
 /// The buyer's orders, as far as decisions need them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OrdersState {
-    orders: BTreeMap<OrderId, Order>,
+    orders: Few<OrderId, Order>,
 }
 
 /// An order that was placed.

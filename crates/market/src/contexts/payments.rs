@@ -8,14 +8,12 @@
 //! [`orders`](super::orders), as of the same instant. An order that was cancelled can still be
 //! paid, since its provider may report late; the money then goes back by refunds.
 
-use std::collections::BTreeMap;
-
 use foldline::kernel::{Decider, Situation, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::orders::Orders;
-use crate::{Cents, Currency, OrderId, PaymentId, Text};
+use crate::{Cents, Currency, OrderId, PaymentId, Text, few::Few};
 
 // Stored events: names and shapes are on disk for ever.
 
@@ -73,7 +71,7 @@ pub struct Refunded {
 /// The buyer's payments.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PaymentsState {
-    payments: BTreeMap<PaymentId, Payment>,
+    payments: Few<PaymentId, Payment>,
 }
 
 /// A payment, with what its refunds repeat.
@@ -188,9 +186,9 @@ impl Decider for Payments {
                 state.payments.insert(e.payment_id, Payment::from(e));
             }
             PaymentEvent::Refunded(e) => {
-                state.payments.entry(e.payment_id).and_modify(|payment| {
+                if let Some(payment) = state.payments.get_mut(&e.payment_id) {
                     payment.refunded_cents = payment.refunded_cents.saturating_add(e.amount_cents);
-                });
+                }
             }
         }
     }
@@ -208,7 +206,7 @@ fn decide_capture(
     } = capture;
     let order = situation.state_of::<Orders>().order(order_id);
     let order = order.ok_or(PaymentRejection::UnknownOrder { order_id })?;
-    if state.payments.contains_key(&payment_id) {
+    if state.payments.get(&payment_id).is_some() {
         return Err(PaymentRejection::AlreadyCaptured { payment_id });
     }
     let currency = same_currency(order.currency(), capture.currency)?;
