@@ -88,12 +88,14 @@ impl Projector {
                 End::Asked | End::Gone => return,
                 End::Again => {}
                 End::Stopped(reason) => return self.stops(reason),
-                End::Fenced(lane) => match self.step_down(lane, &mut standing_by).await {
-                    // A generation that has been retired refuses every commit, too.
-                    Err(TableError::NoGeneration { .. }) => return,
-                    // What else is in the way stays there for the next attempt.
-                    Ok(()) | Err(_) => {}
-                },
+                End::Fenced(lane) => {
+                    let down = self.step_down(lane, &mut standing_by).await;
+                    // A generation that has been retired refuses every commit, too. What else is
+                    // in the way stays there for the next attempt.
+                    if let Err(TableError::NoGeneration { .. }) = down {
+                        return;
+                    }
+                }
                 End::Trouble(reason) => {
                     tracing::warn!(view = %self.model.name, generation = %self.live.number,
                         reason, "cannot go on now; trying again");

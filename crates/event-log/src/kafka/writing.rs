@@ -197,7 +197,10 @@ impl Writing {
 fn transactional_id(shared: &Shared, lane: Lane) -> String {
     let id = format!("{}-{lane}", shared.topology.log_id);
     // What breaks this shows whether `cargo xtask faults` would find it.
-    fail::fail_point!("broken::fencing", |_| format!("{id}-{}", uuid::Uuid::now_v7()));
+    fail::fail_point!("broken::fencing", |_| format!(
+        "{id}-{}",
+        uuid::Uuid::now_v7()
+    ));
     id
 }
 

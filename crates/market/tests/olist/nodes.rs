@@ -28,7 +28,7 @@ async fn several_processes_of_each_role_give_the_same_rows() {
         node.until_ready().await;
         deciding.push(node);
     }
-    let mut start = async |role: &str, name: &str| {
+    let start = async |role: &str, name: &str| {
         let mut node = Node::of_role(role, name, &at("views"), &topics);
         node.until_ready().await;
         node

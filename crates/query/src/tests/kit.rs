@@ -202,6 +202,7 @@ impl Table {
         let batch = Batch {
             checkpoints: vec![(seen, checkpoint)],
             rows,
+            lanes: Vec::new(),
             parked,
         };
         self.writer.commit(&batch).await.unwrap();

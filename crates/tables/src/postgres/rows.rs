@@ -90,12 +90,14 @@ impl RowWriter {
         for keyed in changes {
             let (key, change) = keyed;
             let new = self.cache.is_absent(key);
-            if !new && change.present && only_sets(&self.model, change) {
-                if let Some(part) = self.statements.part(&self.model, change) {
-                    work.parts.resize_with(self.statements.parts(), Vec::new);
-                    work.parts[part].push(keyed);
-                    continue;
-                }
+            if !new
+                && change.present
+                && only_sets(&self.model, change)
+                && let Some(part) = self.statements.part(&self.model, change)
+            {
+                work.parts.resize_with(self.statements.parts(), Vec::new);
+                work.parts[part].push(keyed);
+                continue;
             }
             let known = if new {
                 Known::Absent

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use sqlx::{
     Arguments as _, ConnectOptions, Connection, Decode, Row, SqliteConnection, TypeInfo, ValueRef,
-    sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow, SqliteValueRef},
+    sqlite::{Sqlite, SqliteArguments, SqliteConnectOptions, SqliteRow, SqliteValueRef},
 };
 
 /// The rows of a generation, in the order of their keys, and the statements that make its table.
@@ -66,17 +66,20 @@ fn row(row: &SqliteRow) -> Result<Vec<Cell>> {
         .collect()
 }
 
+fn decoded<'r, T: Decode<'r, Sqlite>>(value: SqliteValueRef<'r>, kind: &str) -> Result<T> {
+    T::decode(value).map_err(|error| anyhow::anyhow!("a {kind} cannot be read: {error}"))
+}
+
 impl Cell {
     fn read(value: SqliteValueRef<'_>) -> Result<Self> {
         if value.is_null() {
             return Ok(Self::Null);
         }
         let kind = value.type_info().name().to_owned();
-        let broken = |error| anyhow::anyhow!("a {kind} cannot be read: {error}");
         Ok(match kind.as_str() {
-            "INTEGER" => Self::Integer(i64::decode(value).map_err(broken)?),
-            "TEXT" => Self::Text(String::decode(value).map_err(broken)?),
-            "BLOB" => Self::Blob(Vec::decode(value).map_err(broken)?),
+            "INTEGER" => Self::Integer(decoded(value, &kind)?),
+            "TEXT" => Self::Text(decoded(value, &kind)?),
+            "BLOB" => Self::Blob(decoded(value, &kind)?),
             _ => bail!("a table of a read model has no {kind}"),
         })
     }
