@@ -8,7 +8,7 @@
 //!
 //! There are no transactions, so exactly one effect comes from what is written rather than from
 //! when: every write carries a timestamp made of the lane sequence of the last event in it
-//! ([`timestamp`]) and a value that follows from the events up to there. It may be done twice, late
+//! (`timestamp`) and a value that follows from the events up to there. It may be done twice, late
 //! or by somebody who has been replaced, and changes nothing that it should not. Rows are written
 //! first, then who is held back, then the checkpoints; so a checkpoint may be behind the rows,
 //! never ahead of them. There are no conditional writes, counters, lists or logged batches.
