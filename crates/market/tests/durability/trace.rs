@@ -175,7 +175,8 @@ fn step(journals: &mut HashMap<String, Journal>, what: &str, rest: &str) {
         _ => Vec::new(),
     };
     let path = words.next().unwrap_or_default();
-    if !path.ends_with(".jnl") {
+    // The journal of the local store of states is derived, and nobody waits for it.
+    if !path.ends_with(".jnl") || !path.contains("/log/store/") {
         return;
     }
     let journal = journals.entry(path.to_owned()).or_default();
