@@ -4,6 +4,9 @@ use foldline_tables::{Batch, Parked};
 
 use crate::{assembly::Limits, settings::Settings};
 
+/// In how many commits what is missing is loaded at least.
+const LAST_COMMITS: u64 = 3;
+
 /// The size of batches: ordinary, or cut down until the event that overflows stands alone.
 ///
 /// A change of several events is refused wherever *some* order of them could overflow. So a
@@ -22,12 +25,16 @@ impl Care {
         self.events_max.map_or(ordinary, |most| most.min(ordinary))
     }
 
-    /// Returns how far a batch may grow.
-    pub(crate) fn limits(&self, settings: &Settings, loading: bool) -> Limits {
-        let events = if loading {
-            settings.load_events_max
-        } else {
-            settings.batch_events_max
+    /// Returns how far a batch may grow; `missing` is how many events a generation that is loaded
+    /// has yet to absorb.
+    pub(crate) fn limits(&self, settings: &Settings, missing: Option<u64>) -> Limits {
+        let events = match missing {
+            // Nothing goes on beside the last commit, so towards the end they become smaller.
+            Some(missing) => usize::try_from(missing / LAST_COMMITS)
+                .unwrap_or(usize::MAX)
+                .max(settings.batch_events_max)
+                .min(settings.load_events_max),
+            None => settings.batch_events_max,
         };
         Limits {
             chunks: self.events_max.map_or(usize::MAX, |_| 1),

@@ -53,6 +53,8 @@ pub(crate) struct Pipeline<'p> {
     /// How many users the commit that is under way holds back.
     parking: usize,
     loading: bool,
+    /// How many events were missing when that was last looked at.
+    missing: u64,
     /// Not before this is a batch committed that is not full.
     due: Instant,
     /// When it is looked next how far others have come.
@@ -119,6 +121,7 @@ impl<'p> Pipeline<'p> {
             hand: Hand::Free(writer),
             parking: 0,
             loading,
+            missing: u64::MAX,
             due: Instant::now(),
             look_at: Instant::now(),
             ending: None,
@@ -193,9 +196,9 @@ impl<'p> Pipeline<'p> {
     }
 
     fn takes_more(&self) -> bool {
-        let limits = self
-            .care
-            .limits(&self.projector.shared.settings, self.loading);
+        let settings = &self.projector.shared.settings;
+        let missing = self.loading.then_some(self.missing);
+        let limits = self.care.limits(settings, missing);
         self.ending.is_none() && !self.holding.is_leaving() && !self.assembly.is_full(limits)
     }
 
@@ -380,7 +383,8 @@ impl<'p> Pipeline<'p> {
         }
         let ends = feeds::ends(shared.log.as_ref()).await;
         let ends = ends.map_err(|error| End::Trouble(told(&error)))?;
-        if live.behind(&ends) > shared.settings.near_events {
+        self.missing = live.behind(&ends);
+        if self.missing > shared.settings.near_events {
             return Ok(());
         }
         let Hand::Free(writer) = &mut self.hand else {
