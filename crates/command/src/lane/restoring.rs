@@ -62,7 +62,12 @@ impl LaneTask {
             .await?;
         restored.replayed = usize::try_from(end.0 - after.0).unwrap_or(usize::MAX);
         let (read, took) = (restored.replayed, begun.elapsed());
-        tracing::info!(lane = %self.lane, from, read, ?took, "states are there");
+        // A start that nobody had to wait for needs no line per lane.
+        if took >= TOLD_EVERY {
+            tracing::info!(lane = %self.lane, from, read, ?took, "states are there");
+        } else {
+            tracing::debug!(lane = %self.lane, from, read, ?took, "states are there");
+        }
         Ok(restored)
     }
 

@@ -14,7 +14,8 @@ pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Ready: every lane of this node serves, each of the others has an owner, every view follows. Otherwise what is missing.
+/// Ready: every lane of this node serves, each of the others has an owner, every view follows.
+/// Otherwise what is missing.
 pub(crate) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json<Value>) {
     let mut missing = Vec::new();
     let parts = &admin.parts;
