@@ -39,7 +39,7 @@ use tokio::time::{Duration, Instant};
 
 pub use self::settings::PostgresSettings;
 use self::{
-    connections::{Connections, Patience},
+    connections::Connections,
     reader::Reader,
     settings::{For, SWITCH_WAIT_MAX},
     trouble::{Subject, table_error},
@@ -123,7 +123,7 @@ impl Postgres {
 
     /// Finds a generation in the registry and looks for its table.
     async fn find(&self, subject: &Subject) -> Result<GenerationState, TableError> {
-        let mut patience = Patience::new();
+        let mut patience = self.connections.patience();
         loop {
             match self.look_for(subject).await {
                 Err(error) if patience.bears(&error).await => {}
@@ -185,7 +185,7 @@ fn subject(model: &str, number: GenerationNumber) -> Subject {
 #[async_trait]
 impl Tables for Postgres {
     async fn generations(&self, model: &str) -> Result<Vec<Generation>, TableError> {
-        let mut patience = Patience::new();
+        let mut patience = self.connections.patience();
         loop {
             match self.list(model).await {
                 Err(error) if patience.bears(&error).await => {}

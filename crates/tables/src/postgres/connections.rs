@@ -1,6 +1,9 @@
 //! The connections of one process, all of them bounded.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 use sqlx::{ConnectOptions, PgConnection, PgPool};
 use tokio::{
@@ -31,6 +34,7 @@ pub(crate) struct Connections {
     /// None where this process only reads.
     registry: Option<PgPool>,
     writers: Arc<Semaphore>,
+    doubt: Doubt,
 }
 
 /// A connection that writes. Whoever drops it on the way rolls back what it had begun: the server
@@ -43,19 +47,30 @@ pub(crate) struct Lent {
 
 impl Connections {
     pub(crate) fn new(settings: PostgresSettings) -> Result<Self, TableError> {
+        let doubt = Doubt::default();
         let registry = match settings.url {
-            Some(_) => Some(settings.pool(For::Registry, REGISTRY_MAX)?),
+            Some(_) => Some(settings.pool(For::Registry, REGISTRY_MAX, &doubt)?),
             None => None,
         };
         Ok(Self {
-            readers: settings.pool(For::Reading, settings.readers_max)?,
+            readers: settings.pool(For::Reading, settings.readers_max, &doubt)?,
             registry,
             writers: Arc::new(Semaphore::new(settings.writers_max.max(1) as usize)),
             names: Names {
                 schema: settings.schema.clone(),
             },
             settings,
+            doubt,
         })
+    }
+
+    /// Begins a read that is tried again where its connection broke.
+    pub(crate) fn patience(&self) -> Patience {
+        Patience {
+            left: READ_ATTEMPTS - 1,
+            pause: READ_PAUSE,
+            doubt: self.doubt.clone(),
+        }
     }
 
     /// Returns where the registry is read: there where it is written, if this process may, since
@@ -100,31 +115,46 @@ impl Connections {
     }
 }
 
-/// Reads are tried again where it was not the statement but the connection that failed: a server
-/// that was started anew leaves nothing but broken ones behind.
+/// Reads are tried again where it was not the statement but the connection that failed.
 #[derive(Debug)]
 pub(crate) struct Patience {
     left: u32,
     pause: Duration,
+    doubt: Doubt,
 }
 
 impl Patience {
-    pub(crate) fn new() -> Self {
-        Self {
-            left: READ_ATTEMPTS - 1,
-            pause: READ_PAUSE,
-        }
-    }
-
     /// Tells whether to try again after an error, once it is time to.
     pub(crate) async fn bears(&mut self, error: &TableError) -> bool {
-        if self.left == 0 || !is_broken(error) {
+        if !is_broken(error) {
+            return false;
+        }
+        self.doubt.begin();
+        if self.left == 0 {
             return false;
         }
         tokio::time::sleep(self.pause).await;
         self.left -= 1;
         self.pause *= 2;
         true
+    }
+}
+
+/// When a connection was last found broken. A server that was started anew leaves nothing but
+/// broken ones behind, more of them than a read is tried again: whatever was opened before that
+/// moment is not lent any more.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Doubt(Arc<Mutex<Option<Instant>>>);
+
+impl Doubt {
+    fn begin(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Tells whether a connection of this age was there when one was found broken.
+    pub(crate) fn covers(&self, age: Duration) -> bool {
+        let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        since.is_some_and(|since| since.elapsed() <= age)
     }
 }
 

@@ -8,7 +8,7 @@ use sqlx::{Arguments, AssertSqlSafe, Connection, PgConnection, Row, postgres::Pg
 
 use super::{
     absorbed,
-    connections::{Connections, Patience},
+    connections::Connections,
     registry, schema,
     select::{self, Stretch},
     settings::For,
@@ -59,7 +59,7 @@ impl Reader {
 #[async_trait]
 impl TableReader for Reader {
     async fn absorbed(&self) -> Result<Absorbed, TableError> {
-        let mut patience = Patience::new();
+        let mut patience = self.rows.connections.patience();
         loop {
             match self.rows.absorbed().await {
                 Err(error) if patience.bears(&error).await => {}
@@ -69,7 +69,7 @@ impl TableReader for Reader {
     }
 
     async fn select(&self, select: &Select) -> Result<Selected, TableError> {
-        let mut patience = Patience::new();
+        let mut patience = self.rows.connections.patience();
         loop {
             match self.rows.select(select).await {
                 Err(error) if patience.bears(&error).await => {}
@@ -114,7 +114,7 @@ impl Rows {
     }
 
     async fn scalar(&self, doing: &str, statement: String) -> Result<i64, TableError> {
-        let mut patience = Patience::new();
+        let mut patience = self.connections.patience();
         loop {
             match self.read_scalar(doing, &statement).await {
                 Err(error) if patience.bears(&error).await => {}

@@ -7,6 +7,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
+use super::connections::Doubt;
 use crate::TableError;
 
 /// Tables in Postgres.
@@ -154,17 +155,26 @@ impl PostgresSettings {
         }
     }
 
-    /// Returns a bounded pool, in which a connection is not trusted after a pause.
-    pub(crate) fn pool(&self, purpose: For, most: u32) -> Result<sqlx::PgPool, TableError> {
+    /// Returns a bounded pool, in which a connection is not trusted after a pause, nor lent once
+    /// there is doubt about it.
+    pub(crate) fn pool(
+        &self,
+        purpose: For,
+        most: u32,
+        doubt: &Doubt,
+    ) -> Result<sqlx::PgPool, TableError> {
+        let doubt = doubt.clone();
         let pool = PgPoolOptions::new()
             .max_connections(most.max(1))
             .acquire_timeout(WAIT_MAX)
             .idle_timeout(UNUSED_MAX)
             .test_before_acquire(false)
-            .before_acquire(|connection, used| {
+            .before_acquire(move |connection, used| {
+                let doubted = doubt.covers(used.age);
                 Box::pin(async move {
                     use sqlx::Connection;
-                    Ok(used.idle_for < TRUSTED_IDLE || connection.ping().await.is_ok())
+                    let trusted = used.idle_for < TRUSTED_IDLE;
+                    Ok(!doubted && (trusted || connection.ping().await.is_ok()))
                 })
             });
         Ok(pool.connect_lazy_with(self.options(purpose)?))

@@ -160,17 +160,26 @@ async fn connections_that_break_anywhere_lose_and_double_nothing() {
 async fn reads_go_on_after_every_connection_was_lost() {
     let ground = Ground::new();
     let (proxy, settings) = through(&ground).await;
-    let store = Postgres::open(settings).await.unwrap();
+    // More connections than a read is tried again.
+    let readers_max = 12;
+    let store = Postgres::open(PostgresSettings {
+        readers_max,
+        ..settings
+    });
+    let store = store.await.unwrap();
     let model = models::sales("read");
     let number = store.create(&model, LOG).await.unwrap().number;
     let mut writer = store.writer(&model, number).await.unwrap();
     writer.commit(&batch(0, 10)).await.unwrap();
     let reader = store.reader(&model, number).await.unwrap();
     for _ in 0..20 {
-        let reads = (0..4).map(|_| reader.count());
-        for counted in futures::future::join_all(reads).await {
-            assert_eq!(counted.unwrap(), 10);
+        let pool = &store.connections.readers;
+        let lent = (0..readers_max).map(|_| pool.acquire());
+        let lent = futures::future::join_all(lent).await;
+        for connection in lent {
+            connection.unwrap().return_to_pool().await;
         }
+        assert_eq!(pool.num_idle(), readers_max as usize);
         proxy.cut();
         assert_eq!(reader.count().await.unwrap(), 10);
         assert_eq!(reader.absorbed().await.unwrap().checkpoints.len(), 1);
