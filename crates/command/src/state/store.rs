@@ -22,8 +22,9 @@ const STATE: u8 = 2;
 
 /// The least that the journal may take; a start reads it again.
 const JOURNALS_BYTES_MAX: u64 = 64 << 20;
-/// Threads that write tables and merge them; two, so that a long merge holds up no writing.
-const WORKERS: usize = 2;
+/// Threads that write tables and merge them. With two, the first spins as long as the other is at
+/// a merge, for it only writes tables and puts back what else it is given.
+const WORKERS: usize = 3;
 /// How many keys are removed at a time.
 const REMOVED_MAX: usize = 1000;
 

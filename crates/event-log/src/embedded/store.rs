@@ -22,6 +22,10 @@ const SNAPSHOTS_MEMTABLE_BYTES_MAX: u64 = 16 << 20;
 /// What a start has to read again at most.
 const JOURNALS_BYTES_MAX: u64 = 192 << 20;
 
+/// Threads that write tables and merge them. With two, the first spins as long as the other is at
+/// a merge, for it only writes tables and puts back what else it is given.
+const WORKERS: usize = 3;
+
 /// Records are read in order, so larger blocks than fjall's 4 KiB for single keys.
 const RECORD_BLOCK_BYTES: u32 = 32 << 10;
 
@@ -41,6 +45,7 @@ impl Store {
     pub(crate) fn open(path: &Path, topology: &Topology) -> fjall::Result<Self> {
         let database = Database::builder(path)
             .max_journaling_size(JOURNALS_BYTES_MAX)
+            .worker_threads(WORKERS)
             .open()?;
         let memtable = (MEMTABLES_BYTES_MAX / u64::from(topology.lanes)).max(MEMTABLE_BYTES_MIN);
         let records = || {
