@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use axum::Router;
 use foldline_command::{CommandSide, Contexts, Neighbours};
 use foldline_http::{Gate, HttpCourier};
 use foldline_projector::{Load, Projectors};
@@ -100,10 +99,10 @@ impl Node {
     /// Serves until told to stop; then answers what is open and saves what makes the next start
     /// quick.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        let routes = self.routes();
+        let node = self.service();
         let bounds = self.admin.configuration.http.bounds();
         let stop_http = CancellationToken::new();
-        let serving = foldline_http::serve_within(bounds, listener, routes, stop_http.clone());
+        let serving = foldline_http::serve_within(bounds, listener, node, stop_http.clone());
         let stopping = async {
             stop.cancelled().await;
             // While the lanes are handed over, commands are still taken and passed on.
@@ -124,7 +123,7 @@ impl Node {
         }
     }
 
-    fn routes(&self) -> Router {
+    fn service(&self) -> foldline_http::Node {
         let mut routes = admin::public_routes(self.admin.clone()).merge(foldline_http::for_staff(
             &self.gate,
             admin::staff_routes(self.admin.clone()),
@@ -140,9 +139,9 @@ impl Node {
         // A caller who shows a token is known by it, whatever page has sent the request.
         let auth = &self.admin.configuration.auth;
         if auth.is_open() && !auth.open {
-            foldline_http::open_node(routes)
+            foldline_http::Node::open(routes)
         } else {
-            foldline_http::node(routes)
+            foldline_http::Node::new(routes)
         }
     }
 }

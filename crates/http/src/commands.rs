@@ -126,14 +126,15 @@ pub(crate) fn header_value<T, E: ToString>(
     name: &HeaderName,
     parse: impl Fn(&str) -> Result<T, E>,
 ) -> Result<Option<T>, Problem> {
-    let mut values = headers.get_all(name).iter();
-    let Some(value) = values.next() else {
+    // A request has few of them: looking at each takes less than the hash of a name.
+    let mut named = headers.iter().filter(|(known, _)| *known == name);
+    let Some((_, value)) = named.next() else {
         return Ok(None);
     };
     let malformed = |trouble: String| {
         Problem::new(problem::MALFORMED_HEADER, trouble).with("header", name.as_str())
     };
-    if values.next().is_some() {
+    if named.next().is_some() {
         return Err(malformed(format!("`{name}` is there more than once")));
     }
     let text = value

@@ -1,9 +1,9 @@
 //! The HTTP server: bounded connections, bounded headers, a graceful end.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use axum::Router;
-use hyper::server::conn::http1;
+use axum::{Router, http::Request, response::Response};
+use hyper::{body::Incoming, server::conn::http1, service::Service};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -40,18 +40,24 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long to wait after the listener failed (too many open files) before it is tried again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until told to stop, then lets open requests end.
+/// Serves bare routes until told to stop, then lets open requests end.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    serve_within(Bounds::default(), listener, router, stop).await;
+    let service = TowerToHyperService::new(router);
+    serve_within(Bounds::default(), listener, service, stop).await;
 }
 
-/// The same within other bounds than the usual ones.
-pub async fn serve_within(
+/// Serves what answers requests, such as a [`Node`](crate::Node), until told to stop; then lets
+/// open requests end.
+pub async fn serve_within<S>(
     bounds: Bounds,
     listener: TcpListener,
-    router: Router,
+    service: S,
     stop: CancellationToken,
-) {
+) where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
     let connections = Arc::new(Semaphore::new(bounds.connections_max));
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
@@ -79,8 +85,8 @@ pub async fn serve_within(
         // A client that stops reading would keep its connection, and what it was to be told.
         let mut stream = TimeoutWriter::new(stream);
         stream.set_timeout(Some(bounds.write_timeout));
-        let service = TowerToHyperService::new(router.clone());
-        let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
+        let io = TokioIo::new(Box::pin(stream));
+        let connection = http.serve_connection(io, service.clone());
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             // A connection that breaks concerns its client alone.

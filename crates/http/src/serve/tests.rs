@@ -25,7 +25,8 @@ async fn start(bounds: Bounds) -> (std::net::SocketAddr, CancellationToken) {
         connections_max: 1,
         ..bounds
     };
-    tokio::spawn(serve_within(bounds, listener, router, stop.clone()));
+    let node = crate::Node::new(router);
+    tokio::spawn(serve_within(bounds, listener, node, stop.clone()));
     (address, stop)
 }
 
