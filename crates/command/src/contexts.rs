@@ -9,6 +9,8 @@ use rustc_hash::FxHashMap;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::growth::Growth;
+
 /// The state of one stream.
 pub(crate) type State = Box<dyn Any + Send>;
 
@@ -16,6 +18,8 @@ pub(crate) type State = Box<dyn Any + Send>;
 #[derive(Default)]
 pub struct Contexts {
     rules: Vec<Box<dyn Rules>>,
+    /// How states grow, for each of `rules`.
+    growth: Vec<Growth>,
     catalog: Catalog,
     /// Every stored name once, for all who remember events by it.
     type_names: FxHashMap<&'static str, Arc<str>>,
@@ -46,6 +50,7 @@ impl Contexts {
             context,
             decider: std::marker::PhantomData,
         }));
+        self.growth.push(Growth::default());
         self
     }
 
@@ -87,6 +92,10 @@ impl Contexts {
 
     pub(crate) fn rules(&self, index: usize) -> &dyn Rules {
         self.rules[index].as_ref()
+    }
+
+    pub(crate) fn growth(&self, index: usize) -> &Growth {
+        &self.growth[index]
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -275,7 +284,7 @@ fn rejected(rejection: impl Rejection) -> Refused {
 }
 
 fn encoded<E: StoredEvents>(event: E) -> serde_json::Result<Decided> {
-    let mut data = Vec::with_capacity(256);
+    let mut data = Vec::with_capacity(512);
     event.write_data(&mut data)?;
     Ok(Decided {
         type_name: event.type_name(),

@@ -14,6 +14,7 @@
 
 mod answer;
 mod contexts;
+mod growth;
 mod hop;
 mod lane;
 mod meters;

@@ -4,6 +4,7 @@ use std::{any::Any, collections::VecDeque, sync::Arc};
 
 use foldline_kernel::{CommandId, EventId, LaneSequence, OtherStates, Sequence, Version};
 use foldline_schema::{Catalog, CommandHash, Event};
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 use uuid::Uuid;
@@ -11,6 +12,7 @@ use uuid::Uuid;
 use crate::{
     Contexts,
     contexts::{Decided, State},
+    growth::Size,
 };
 
 /// One user's streams. There are many users, and most have few streams with few commands to
@@ -47,8 +49,7 @@ pub(crate) struct Stream {
     pub(crate) state: State,
     pub(crate) version: Version,
     pub(crate) remembered: VecDeque<Remembered>,
-    /// What the state takes in memory, as far as it can be told.
-    weight: u32,
+    size: Size,
 }
 
 /// An idempotency key as a stream remembers it: a UUID as it is, anything else as the first 16
@@ -138,7 +139,7 @@ impl User {
             self.streams.reserve_exact(1);
             let state = contexts.rules(context).default_state();
             self.streams
-                .push((context, Stream::new(state, Version::ZERO)));
+                .push((context, Stream::new(state, Version::ZERO, Size::default())));
             self.streams.len() - 1
         });
         &mut self.streams[place].1
@@ -196,7 +197,7 @@ impl User {
             ))
         };
         stream.version = event.stream_version;
-        stream.grow(event.data.len());
+        stream.size.told(event.data.len(), contexts.growth(context));
         stream.remember_recorded(event, contexts, remembered_max);
         if let Err(reason) = folded {
             let since = format!("{}@{}", event.context, event.sequence);
@@ -210,37 +211,36 @@ impl User {
     }
 }
 
-/// How many bytes a state takes for each byte of its JSON, at most: texts take as much, ids and
-/// numbers less, maps with room to spare more.
-const BYTES_PER_JSON_BYTE: usize = 2;
-/// What an allocation of its own takes beside that.
+/// What a state takes beside as many bytes as its JSON has: ids and numbers take less than their
+/// text, maps with room to spare more. (The marketplace's orders take two thirds of it.)
 const STATE_BYTES: usize = 64;
 
 impl Stream {
-    pub(crate) fn new(state: State, version: Version) -> Self {
+    pub(crate) fn new(state: State, version: Version, size: Size) -> Self {
         Self {
             state,
             version,
             remembered: VecDeque::new(),
-            weight: 0,
+            size,
         }
     }
 
-    /// Notes how long the state is as JSON.
-    pub(crate) fn weigh(&mut self, json_bytes: usize) {
-        self.weight = u32::try_from(json_bytes).unwrap_or(u32::MAX);
-    }
-
-    /// Until it is written again, a state is taken to have grown by what it was told.
-    fn grow(&mut self, data_bytes: usize) {
-        let data_bytes = u32::try_from(data_bytes).unwrap_or(u32::MAX);
-        self.weight = self.weight.saturating_add(data_bytes);
+    /// Makes the state into JSON.
+    ///
+    /// # Errors
+    /// When it has no such form, with the reason.
+    pub(crate) fn save(
+        &mut self,
+        context: usize,
+        contexts: &Contexts,
+    ) -> Result<Box<RawValue>, String> {
+        let json = contexts.rules(context).save(self.state.as_ref())?;
+        self.size.saw(json.get().len(), contexts.growth(context));
+        Ok(json)
     }
 
     fn bytes(&self) -> usize {
-        STATE_BYTES
-            + self.weight as usize * BYTES_PER_JSON_BYTE
-            + self.remembered.capacity() * size_of::<Remembered>()
+        STATE_BYTES + self.size.json_bytes() + self.remembered.capacity() * size_of::<Remembered>()
     }
 
     pub(crate) fn find(&self, key: Key) -> Option<&Remembered> {
@@ -291,7 +291,8 @@ impl Stream {
         context: usize,
         contexts: &Contexts,
     ) -> Result<(), String> {
-        self.grow(decided.iter().map(|event| event.data.len()).sum());
+        let told = decided.iter().map(|event| event.data.len()).sum();
+        self.size.told(told, contexts.growth(context));
         contexts.rules(context).evolve(self.state.as_mut(), decided)
     }
 }

@@ -17,6 +17,9 @@ use crate::{
     user::{Key, Quarantine, Remembered, StatesOf},
 };
 
+/// One in so many events has its state looked at for its size.
+const LOOKED_AT_EVENTS: u64 = 128;
+
 impl Serving<'_> {
     /// Decides a command and puts its answer into the batch, whose append it waits for.
     pub(super) fn decide(&mut self, mut submission: Submitted) {
@@ -167,9 +170,15 @@ impl Serving<'_> {
         decided: &[Decided],
     ) -> Result<(), CommandError> {
         let contexts = &self.task.contexts;
+        let is_looked_at = self.ahead.lane_sequence.0.is_multiple_of(LOOKED_AT_EVENTS);
         let evolved = self.users.change(request.user, |user| {
             let stream = user.stream_mut(context, contexts);
-            stream.evolve(decided, context, contexts)
+            stream.evolve(decided, context, contexts)?;
+            if is_looked_at {
+                // One without a JSON form is told of by the first round.
+                let _ = stream.save(context, contexts);
+            }
+            Ok(())
         });
         let spoilt = Some(self.ahead.lane_sequence);
         evolved.map_err(|reason| self.quarantine(request, reason, spoilt))

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     Contexts,
+    growth::Size,
     user::{Key, Quarantine, Remembered, Stream, User},
 };
 
@@ -58,12 +59,11 @@ pub(crate) fn write(user: &mut User, contexts: &Contexts) -> Result<Vec<u8>, Str
     number(&mut out, user.streams.len() as u64);
     for (index, stream) in &mut user.streams {
         let rules = contexts.rules(*index);
-        let state = rules.save(stream.state.as_ref())?;
+        let state = stream.save(*index, contexts)?;
         text(&mut out, rules.context().as_str().as_bytes());
         number(&mut out, u64::from(rules.revision()));
         number(&mut out, stream.version.0);
         text(&mut out, state.get().as_bytes());
-        stream.weigh(state.get().len());
     }
     let types = write_types(&mut out, user);
     for (_, stream) in &user.streams {
@@ -139,8 +139,7 @@ pub(crate) fn read(written: &[u8], contexts: &Contexts) -> Option<User> {
         let version = Version(input.number()?);
         let state = input.text()?;
         let loaded = contexts.rules(index).load(state).ok()?;
-        let mut stream = Stream::new(loaded, version);
-        stream.weigh(state.len());
+        let stream = Stream::new(loaded, version, Size::of(state.len()));
         user.streams.push((index, stream));
     }
     let types = input.types(contexts)?;
