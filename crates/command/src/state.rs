@@ -52,7 +52,7 @@ impl Default for StateSettings {
         Self {
             directory: None,
             bytes_max: 256 << 20,
-            round_events: 25_000,
+            round_events: 50_000,
         }
     }
 }
@@ -266,6 +266,12 @@ impl LaneStates {
 
     pub(crate) fn round_events(&self) -> usize {
         self.states.settings.round_events
+    }
+
+    /// Returns how many events this lane's first round comes earlier than a whole one, so that the
+    /// lanes of a node take turns.
+    pub(crate) fn head_start(&self) -> usize {
+        self.round_events() / self.states.lanes.len() * self.lane.index()
     }
 
     /// Has the store do something, beside the runtime's workers.

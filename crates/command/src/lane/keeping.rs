@@ -19,8 +19,11 @@ use crate::{
     users::{Users, Verdict},
 };
 
-/// How many users of a round are written at a time.
-const ROUND_USERS: usize = 64;
+/// How many users of a round are written at a time, and how many at most for each event that was
+/// appended meanwhile: so a round is over before the next is due, and the commands beside it hardly
+/// wait for it.
+const ROUND_USERS: usize = 32;
+const ROUND_USERS_PER_EVENT: usize = 2;
 /// How many users that have to go are written at a time.
 const GOING_USERS: usize = 512;
 /// What part of its share a lane frees beyond what it must, so that it need not at every step.
@@ -59,6 +62,8 @@ pub(super) struct Keeping {
     /// Whose states are no longer spoilt, which the store does not know yet.
     healed: FxHashSet<UserId>,
     events_since: usize,
+    /// How many users of the round may be written for what has been appended.
+    allowed: usize,
     durable: LaneSequence,
     /// A state has no JSON form: a fault of the program that its first round shows.
     forbidden: bool,
@@ -88,13 +93,15 @@ impl Keeping {
         let unsaved = users.iter().filter(|(_, user)| user.unsaved);
         Self {
             unsaved: unsaved.map(|(id, _)| id).collect(),
-            states,
-            events_since,
+            // Lanes that began together do not write together.
+            events_since: events_since + states.head_start(),
+            allowed: 0,
             round: None,
             slice: None,
             writing: None,
             going: Vec::new(),
             healed: FxHashSet::default(),
+            states,
             durable,
             forbidden: false,
         }
@@ -110,7 +117,14 @@ impl Keeping {
 
     pub(super) fn appended(&mut self, events: usize, durable: LaneSequence) {
         self.events_since += events;
+        let allowed = self.allowed + events * ROUND_USERS_PER_EVENT;
+        self.allowed = allowed.min(ROUND_USERS);
         self.durable = self.durable.max(durable);
+    }
+
+    /// Lets the round go on while nothing is being appended.
+    pub(super) fn idle(&mut self) {
+        self.allowed = ROUND_USERS;
     }
 
     pub(super) fn is_writing(&self) -> bool {
@@ -184,7 +198,7 @@ impl Keeping {
         }
         if slice.saved.is_empty()
             && let Some(round) = &mut self.round
-            && let Err((user, error)) = round.encode(&mut slice, users, contexts)
+            && let Err((user, error)) = round.encode(&mut slice, &mut self.allowed, users, contexts)
         {
             tracing::error!(%user, %error, "state has no JSON form, it stays in memory");
             (self.forbidden, self.round) = (true, None);
@@ -211,12 +225,14 @@ impl Round {
     fn encode(
         &mut self,
         slice: &mut Slice,
+        allowed: &mut usize,
         users: &mut Users,
         contexts: &Contexts,
     ) -> Result<(), (UserId, String)> {
-        while slice.saved.len() < ROUND_USERS
+        while *allowed > 0
             && let Some(id) = self.users.pop_front()
         {
+            *allowed -= 1;
             let encoded = users.amend(id, |user| {
                 slice.batch = slice.batch.max(user.last_batch);
                 user.unsaved.then(|| saved(id, user, contexts))

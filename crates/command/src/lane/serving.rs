@@ -94,6 +94,9 @@ pub(super) struct Serving<'a> {
 /// The parts of the task that serving only reads.
 pub(super) struct LaneTaskParts {
     pub(super) lane: foldline_kernel::Lane,
+    /// How many events this lane's first snapshot round comes earlier than a whole one, so that
+    /// the lanes of a node take turns.
+    head_start: usize,
     pub(super) contexts: std::sync::Arc<crate::Contexts>,
     /// For each context of the application its index in the log's topology.
     pub(super) topology_index: Vec<usize>,
@@ -145,7 +148,7 @@ impl LaneTask {
                     .rounds
                     .advance(&mut serving.users, durable_batch, states, self, &parts);
             }
-            serving.keep();
+            serving.keep(appending.is_none());
             tokio::select! {
                 biased;
                 (back, appended) = async { appending.as_mut().expect("guarded").await },
@@ -169,6 +172,14 @@ impl LaneTask {
                     // Zero: the queue is closed and everything in it has been taken.
                     open = count > 0;
                     serving.waiting.extend(taken.drain(..));
+                    // Whoever is about to send a command as well gets to it first: on a busy node
+                    // this task would else be woken for each of them.
+                    tokio::task::yield_now().await;
+                    while serving.waiting.len() < TAKEN_MAX
+                        && let Ok(submission) = self.queue.try_recv()
+                    {
+                        serving.waiting.push_back(submission);
+                    }
                 }
                 written = serving.rounds.written(), if serving.rounds.is_writing() => {
                     serving.rounds.wrote(written, &mut serving.users);
@@ -195,8 +206,10 @@ impl LaneTask {
                 .index_of(context)
                 .expect("the log is opened with the binary's contexts")
         };
+        let lanes = usize::from(topology.lanes.max(1));
         LaneTaskParts {
             lane: self.lane,
+            head_start: self.settings.snapshot_events / lanes * self.lane.index(),
             contexts: self.contexts.clone(),
             topology_index: self.contexts.names().iter().map(index_of).collect(),
             settings: self.settings.clone(),
@@ -218,6 +231,7 @@ impl<'a> Serving<'a> {
         let end = ahead.lane_sequence;
         // What was folded from the log at the start is in no snapshot yet.
         let events_since = opened.replayed.max(opened.not_in_snapshots.len());
+        let events_since = events_since + task.head_start;
         let rounds = Rounds::new(end, events_since, opened.not_in_snapshots);
         let users = opened.users;
         let keeping = opened.states;
@@ -381,10 +395,13 @@ impl Serving<'_> {
     }
 
     /// Begins what has to be read and written next.
-    fn keep(&mut self) {
+    fn keep(&mut self, is_idle: bool) {
         let Some(keeping) = self.keeping.as_mut().filter(|_| self.trouble.is_none()) else {
             return;
         };
+        if is_idle {
+            keeping.idle();
+        }
         let contexts = &self.task.contexts;
         self.fetching.begin(&keeping.states, contexts);
         let not_in_snapshots = || self.rounds.not_in_snapshots();
@@ -434,7 +451,7 @@ impl Serving<'_> {
                 }
                 keeping.begin_round();
             }
-            self.keep();
+            self.keep(true);
             let Some(keeping) = &mut self.keeping else {
                 return;
             };

@@ -183,7 +183,7 @@ impl Order {
 
 impl From<&Placed> for Order {
     fn from(placed: &Placed) -> Self {
-        let mut seller_ids = Vec::new();
+        let mut seller_ids = Vec::with_capacity(1);
         for line in &placed.lines {
             if !seller_ids.contains(&line.seller_id) {
                 seller_ids.push(line.seller_id);
