@@ -62,6 +62,7 @@ use crate::{
 };
 
 pub use self::{
+    commit::{CommitError, commit as commit_transaction},
     error::OpenError,
     settings::Settings,
     survey::{Survey, Topic},

@@ -7,6 +7,7 @@
 
 mod commands;
 mod figures;
+mod kafka;
 mod load;
 mod machine;
 mod node;

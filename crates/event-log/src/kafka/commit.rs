@@ -22,7 +22,7 @@ use rdkafka::{
 /// Why a transaction was not committed, as far as librdkafka knows.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
-pub(crate) struct CommitError {
+pub struct CommitError {
     pub(crate) code: RDKafkaErrorCode,
     text: String,
 }
@@ -34,7 +34,10 @@ const REMAINING_TIME: i32 = -1;
 ///
 /// The producer MUST have a thread of its own that polls it: the flush waits for its events to
 /// be served.
-pub(crate) fn commit<C, P>(producer: &P) -> Result<(), CommitError>
+///
+/// # Errors
+/// What librdkafka says; whether the transaction took place may then be unknown.
+pub fn commit<C, P>(producer: &P) -> Result<(), CommitError>
 where
     C: ProducerContext<NoCustomPartitioner>,
     P: Producer<C, NoCustomPartitioner>,

@@ -17,19 +17,22 @@ use super::{
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    common: Common,
+    pub(super) common: Common,
+    /// Measures on Kafka; the floor is one produced record per request.
+    #[arg(long)]
+    kafka: bool,
     /// How many callers there are.
     #[arg(long, default_value_t = 256)]
-    connections: u32,
+    pub(super) connections: u32,
     /// For how long each run is measured.
     #[arg(long, default_value_t = 10)]
-    seconds: u64,
+    pub(super) seconds: u64,
     /// For how long there is load before; its answers are looked at one by one.
     #[arg(long, default_value_t = 3)]
-    warm_up_seconds: u64,
+    pub(super) warm_up_seconds: u64,
     /// For how long one caller alone is measured.
     #[arg(long, default_value_t = 5)]
-    alone_seconds: u64,
+    pub(super) alone_seconds: u64,
 }
 
 /// A server under load.
@@ -76,6 +79,9 @@ const MEASURES: [Measure; 5] = [
 
 /// Runs the sides in turns and publishes the figures.
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
+    if arguments.kafka {
+        return super::kafka::run(arguments);
+    }
     require_wrk()?;
     let places = Places::build(&["market", "bench"], &arguments.common)?;
     let sides = sides(&places)?;

@@ -130,7 +130,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         .args(["--events", &arguments.events.to_string()])
         .args(["--runs", &arguments.common.runs.to_string()]);
     let interrupt = Interrupt::catch()?;
-    let servers = Lease::take(&[Server::Kafka], &interrupt)?;
+    let servers = Lease::to_measure(&[Server::Kafka], &interrupt)?;
     servers.tell(&mut program);
     let printed = output(&mut program)?;
     let last = printed.lines().last().unwrap_or_default();

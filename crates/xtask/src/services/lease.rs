@@ -33,6 +33,18 @@ impl Lease {
     /// # Errors
     /// When one cannot be started, or this program is told to end meanwhile.
     pub(crate) fn take(servers: &[Server], interrupt: &Interrupt) -> Result<Self> {
+        Self::of(servers, false, interrupt)
+    }
+
+    /// The same at full speed, which takes longer until it is reached.
+    ///
+    /// # Errors
+    /// As [`Lease::take`].
+    pub(crate) fn to_measure(servers: &[Server], interrupt: &Interrupt) -> Result<Self> {
+        Self::of(servers, true, interrupt)
+    }
+
+    fn of(servers: &[Server], jit: bool, interrupt: &Interrupt) -> Result<Self> {
         let places = Places::here();
         let share = Lock::share(&places.services()?.join("tests"), "the end of the tests")?;
         let mut lease = Self {
@@ -44,7 +56,7 @@ impl Lease {
             engine: None,
             ports: Ports::configured()?,
             elsewhere: true,
-            jit: false,
+            jit,
             for_tests: true,
             interrupt: interrupt.clone(),
         };
@@ -56,6 +68,13 @@ impl Lease {
             .collect();
         interrupt.check()?;
         Ok(lease)
+    }
+
+    /// Returns where a server of this lease is.
+    pub(crate) fn address(&self, server: Server) -> &str {
+        let mut known = self.variables.iter();
+        let found = known.find(|(name, _)| *name == server.variable());
+        found.map_or("", |(_, value)| value)
     }
 
     /// Tells a program where the servers are.
