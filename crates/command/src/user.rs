@@ -211,8 +211,8 @@ impl User {
     }
 }
 
-/// What a state takes beside as many bytes as its JSON has: ids and numbers take less than their
-/// text, maps with room to spare more. (The marketplace's orders take two thirds of it.)
+/// What a state takes beside as many bytes as its JSON has. That is an estimate and no bound: ids
+/// and numbers take less than their text, maps with room to spare more.
 const STATE_BYTES: usize = 64;
 
 impl Stream {

@@ -19,9 +19,9 @@ use crate::{
     users::{Users, Verdict},
 };
 
-/// How many users of a round are written at a time, and how many at most for each event that was
-/// appended meanwhile: so a round is over before the next is due, and the commands beside it hardly
-/// wait for it.
+/// How many users of a round are written at a time, and how many for each event that was appended:
+/// so a round is over before the next is due. While nothing is being appended, also for a moment, a
+/// round goes on without events.
 const ROUND_USERS: usize = 32;
 const ROUND_USERS_PER_EVENT: usize = 2;
 /// How many users that have to go are written at a time.
